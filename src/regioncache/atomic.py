@@ -1,0 +1,85 @@
+"""Files that are there whole or not at all.
+
+A step writes to a temporary name in the folder of its output, syncs, and renames. A kill at any moment leaves either the
+old file, the new file, or a stray ``.tmp-*`` that the next run removes.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regioncache.errors import DiskFullError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def temporary_name(path: Path) -> Path:
+    """The name beside ``path`` under which it is written before it is renamed; one per process."""
+    return path.with_name(f".tmp-{os.getpid()}-{path.name}")
+
+
+def remove_stray(path: Path) -> None:
+    """Remove what killed writers of ``path`` left behind. Writers of one output never run at the same time."""
+    for stray in path.parent.glob(f".tmp-*-{path.name}"):
+        stray.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary name to write to; on success it is synced and renamed to ``path``, on failure removed.
+
+    Raises:
+        DiskFullError: the disk is full (``ENOSPC``) or a quota is reached.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_stray(path)
+    temporary = temporary_name(path)
+    try:
+        yield temporary
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full(path, error) from error
+        raise
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def disk_full(path: Path, error: OSError) -> DiskFullError:
+    """The error for a write to ``path`` that found no room."""
+    return DiskFullError(
+        error.errno,
+        f"no space left while writing {path} ({os.strerror(error.errno or errno.ENOSPC)}). Nothing half-written was kept:"
+        " free space on that disk, or set cache_dir and work_dir to a larger one, and run the same command again",
+    )
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path``, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, value: Any) -> None:  # noqa: ANN401  (any JSON value)
+    """Write ``value`` as JSON with sorted keys, so that equal values are equal bytes."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
