@@ -57,20 +57,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise disk_full(path, error) from error
-        raise
+        raise write_error(path, error) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def disk_full(path: Path, error: OSError) -> DiskFullError:
-    """The error for a write to ``path`` that found no room."""
+def write_error(path: Path, error: OSError) -> OSError:
+    """The error for a failed write to ``path``: a ``DiskFullError`` where there was no room, else ``error`` itself."""
+    if isinstance(error, DiskFullError) or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return error
     return DiskFullError(
         error.errno,
-        f"no space left while writing {path} ({os.strerror(error.errno or errno.ENOSPC)}). Nothing half-written was kept:"
-        " free space on that disk, or set cache_dir and work_dir to a larger one, and run the same command again",
+        f"no space left while writing {path} ({os.strerror(error.errno)}). Nothing half-written was kept: free space on"
+        " that disk, or set cache_dir and work_dir to a larger one, and run the same command again",
     )
 
 

@@ -1,0 +1,146 @@
+r"""``index.json``: what a cache holds, written last.
+
+A shortened sample::
+
+    {"format": "regioncache", "schema_version": 1, "dataset": "coco_panoptic", "split": "val", "key": "9f…",
+     "shards": [{"name": "part-00000-of-00003.parquet", "rows": 1666, "bytes": 271843210, "sha256": "ab…"}, …],
+     "tokens": {"byt5-sca-20": {"key": "17…", "shards": […]}},
+     "prompts": {"sam": {"key": "c4…", "shards": […]}},
+     "counts": {"images": 5000, "regions": 56000, …}, "licence": {…}, "provenance": {…}, "archives_dir": "../../../.data/archives"}
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from regioncache.atomic import write_json
+from regioncache.cache.layout import INDEX_NAME, PROMPTS, SAMPLES, TOKENS
+from regioncache.errors import CacheError
+from regioncache.schema import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT = "regioncache"
+_REBUILD = "Run the target that builds this cache again"
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEntry:
+    """One file of a cache: its name in its folder, rows, size in bytes and sha256."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarEntry:
+    """One side-car: the key of what made it, and its shards."""
+
+    key: str
+    shards: list[ShardEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheIndex:
+    """The contents of ``index.json``."""
+
+    dataset: str
+    split: str
+    key: str
+    shards: list[ShardEntry]
+    tokens: dict[str, SidecarEntry] = field(default_factory=dict)
+    prompts: dict[str, SidecarEntry] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    licence: dict[str, str] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    archives_dir: str = ""
+
+    def files(self) -> list[tuple[str, ShardEntry]]:
+        """Every hashed file with its folder, relative to the cache."""
+        found = [(SAMPLES, shard) for shard in self.shards]
+        for kind, sidecars in ((TOKENS, self.tokens), (PROMPTS, self.prompts)):
+            found += [(f"{kind}/{name}", shard) for name, entry in sidecars.items() for shard in entry.shards]
+        return found
+
+
+def write_index(cache: Path, index: CacheIndex) -> None:
+    """Publish a cache: write its ``index.json``, whole or not at all."""
+    write_json(cache / INDEX_NAME, {"format": FORMAT, "schema_version": SCHEMA_VERSION, **asdict(index)})
+
+
+def read_index(cache: Path) -> CacheIndex:
+    """Read ``index.json``.
+
+    Raises:
+        CacheError: it is missing, damaged, of another program, or of a newer schema version.
+    """
+    path = cache / INDEX_NAME
+    try:
+        raw = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise CacheError(
+            path, "there is no finished cache here: index.json, which is written last, is missing", remedy=_REBUILD
+        ) from error
+    except ValueError as error:
+        raise CacheError(path, f"not readable as JSON ({error})", remedy=_REBUILD) from error
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        found = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
+        raise CacheError(path, "not the index of a cache", expected=f"format {FORMAT!r}", found=found)
+    version = raw.get("schema_version")
+    check_schema_version(path, version)
+    try:
+        return CacheIndex(
+            **{
+                **{key: value for key, value in raw.items() if key not in ("format", "schema_version")},
+                "shards": [ShardEntry(**shard) for shard in raw["shards"]],
+                **{
+                    kind: {
+                        name: SidecarEntry(entry["key"], [ShardEntry(**shard) for shard in entry["shards"]])
+                        for name, entry in raw[kind].items()
+                    }
+                    for kind in (TOKENS, PROMPTS)
+                },
+            }
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CacheError(path, f"its fields are not those of an index ({error})", remedy=_REBUILD) from error
+
+
+def check_schema_version(path: Path, version: object) -> None:
+    """Refuse a file of a schema version that this program does not know.
+
+    Raises:
+        CacheError: the version is newer, older than any readable one, or not a number.
+    """
+    if version == SCHEMA_VERSION:
+        return
+    newer = isinstance(version, int) and version > SCHEMA_VERSION
+    raise CacheError(
+        path,
+        "written with a newer cache schema than this version reads" if newer else "of a cache schema that cannot be read",
+        expected=f"schema version {SCHEMA_VERSION}",
+        found=version,
+        remedy="Upgrade regioncache, or build the cache again with this version" if newer else _REBUILD,
+    )
+
+
+def check_sizes(cache: Path, folder: str, shards: list[ShardEntry]) -> None:
+    """Compare the size of every shard of one folder with the index; this is cheap, and done at each open.
+
+    Raises:
+        CacheError: a shard is missing, or has another size than was published.
+    """
+    for shard in shards:
+        path = cache / folder / shard.name
+        try:
+            found = path.stat().st_size
+        except FileNotFoundError as error:
+            raise CacheError(path, "listed in index.json, but missing", remedy=_REBUILD) from error
+        if found != shard.bytes:
+            problem = "cut short" if found < shard.bytes else "of another size than was published"
+            raise CacheError(path, problem, expected=f"{shard.bytes} bytes", found=f"{found} bytes", remedy=_REBUILD)

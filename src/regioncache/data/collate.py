@@ -1,0 +1,267 @@
+"""``RegionCollator``: samples with any number of regions to one batch, without a loop over regions."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from regioncache.data.batch_images import BufferRing, frame_batch, native_batch, picture_hw
+from regioncache.data.pixels import EncodedImage
+from regioncache.errors import ConfigError, TokenizerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from regioncache.data.open_cache import TokenizerInfo
+
+IGNORED_LABEL = -100
+_FRAME_PX = 1024
+
+_REGION_FIELDS: dict[str, tuple[type[np.generic], int, tuple[int, ...]]] = {
+    # name: dtype in the batch, fill where there is no region, trailing shape of a batch without regions
+    "input_boxes": (np.float64, 0, (4,)),
+    "metadata_input_boxes": (np.float32, 0, (4,)),
+    "metadata_region_id": (np.int64, -1, ()),
+    "category_index": (np.int64, -1, ()),
+    "is_crowd": (np.bool_, 0, ()),
+    "input_points": (np.float64, 0, (1, 2)),
+    "input_labels": (np.int64, 0, (1,)),
+}
+
+
+class _Slots(NamedTuple):
+    """Where regions go: sample of each kept region, its slot in the batch, and the leading shape of per-region arrays."""
+
+    sample: NDArray[np.int64]
+    slot: NDArray[np.int64]
+    kept: NDArray[np.int64] | None
+    shape: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """Slots, filled or not."""
+        return int(np.prod(self.shape))
+
+
+class RegionCollator:
+    """Makes a batch of samples of ``ParquetRegionDataset``. B images, R regions, L tokens; T regions in all.
+
+    ==================== =================================== ===========================================
+    key                  ``pad`` and ``min`` / ``flat``      dtype
+    ==================== =================================== ===========================================
+    input_ids            (B, R, L) / (T, L)                  int64, padded as the tokenizer pads
+    attention_mask       (B, R, L) / (T, L)                  int64, 1 on tokens
+    labels               (B, R, L + 1) / (T, L + 1)          int64, one -100 in front, -100 on padding
+    input_boxes          (B, R, 4) / (T, 4)                  float64 xyxy in the frame
+    metadata_input_boxes (B, R, 4) / (T, 4)                  float32 xyxy in source pixels (``min``: int64)
+    metadata_region_id   (B, R) / (T,)                       int64, -1 where there is no region
+    metadata_image_id    (B, R) / (T,)                       int64, -1 where there is no region
+    category_index       (B, R) / (T,)                       int64, -1 where there is no region
+    is_crowd             (B, R) / (T,)                       bool
+    input_points         (B, R, k, 2) / (T, k, 2)            float64, where the samples have them
+    input_labels         (B, R, k) / (T, k)                  int64, where the samples have them
+    masks                (B, R, h, w) / (T, h, w)            bool, where the samples have them
+    region_mask          (B, R), ``pad``                     bool, where a region is
+    image_index          (T,), ``flat``                      int64, the image of each region
+    pixel_values         (B, H, W, 3) uint8                  stored size, zero-padded right and below
+                         or (B, 3, 1024, 1024) float32       SAM's normalised input
+    pixel_sizes          (B, 2)                              int64 height, width of each image in pixel_values
+    original_sizes,      (B, 2)                              int64 height, width
+    reshaped_input_sizes
+    metadata_captions,   lists of B
+    task_type,
+    segmentation
+    ==================== =================================== ===========================================
+
+    ``labels`` come from token counts, never from comparing ids, so the last real token is supervised also when the padding
+    id is the end-of-sequence id. Samples are not changed, and a batch is never None.
+
+    Args:
+        regions: ``pad`` keeps all regions and marks empty slots; ``flat`` puts all regions in a row; ``min`` is the
+            original's: the first regions of every image, as many as the poorest image has, images without any left out.
+        pixels: ``uint8`` gives pixels as they are, for a device that resizes and normalises; ``float32`` SAM's exact input.
+        size: with ``uint8``, ``native`` (stored size) or ``frame`` (resized on the CPU to 1024).
+        resize: ``exact`` is Pillow's, bit for bit SAM's; ``fast`` is torch's, at most one grey level off.
+        tensors: ``torch``, ``numpy``, or ``auto``: torch where it is installed.
+        buffers: reuse this many blocks of pixel memory in turn. A batch is overwritten when that many newer ones were
+            made, so 0 (the default) takes fresh memory; 2 or more is faster in a loop that uses a batch at once.
+
+    Raises:
+        ConfigError: an argument is none of its choices, or torch is asked for and absent.
+    """
+
+    def __init__(
+        self,
+        regions: Literal["pad", "flat", "min"] = "pad",
+        pixels: Literal["uint8", "float32"] = "uint8",
+        *,
+        size: Literal["native", "frame"] = "native",
+        resize: Literal["exact", "fast"] = "exact",
+        tensors: Literal["auto", "torch", "numpy"] = "auto",
+        buffers: int = 0,
+    ) -> None:
+        for name, value, choices in (
+            ("regions", regions, ("pad", "flat", "min")),
+            ("pixels", pixels, ("uint8", "float32")),
+            ("size", size, ("native", "frame")),
+            ("resize", resize, ("exact", "fast")),
+            ("tensors", tensors, ("auto", "torch", "numpy")),
+        ):
+            if value not in choices:
+                raise ConfigError(f"{name}={value!r} is none of {', '.join(choices)}")
+        have_torch = importlib.util.find_spec("torch") is not None
+        if not have_torch and (tensors == "torch" or resize == "fast"):
+            raise ConfigError("torch is not installed; install regioncache[torch], or use tensors='numpy', resize='exact'")
+        self.regions, self.pixels, self.size, self.resize = regions, pixels, size, resize
+        self.torch = have_torch and tensors != "numpy"
+        self._ring = BufferRing(buffers)
+
+    def __call__(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Make one batch.
+
+        Args:
+            samples: what ``ParquetRegionDataset`` gave; left as they are.
+
+        Raises:
+            TokenizerError: the samples' tokens come from different tokenizers.
+        """
+        if self.regions == "min":
+            samples = [sample for sample in samples if len(sample["metadata_region_id"])]
+        counts = np.array([len(sample["metadata_region_id"]) for sample in samples], np.int64)
+        slots = self._slots(counts)
+        batch: dict[str, Any] = {}
+        if samples and "input_ids" in samples[0]:
+            batch.update(_tokens(samples, slots))
+        if samples and "image" in samples[0]:
+            batch.update(self._images(samples))
+        for name in ("original_sizes", "reshaped_input_sizes"):
+            batch[name] = np.array([sample[name] for sample in samples], np.int64).reshape(-1, 2)
+        for name, (dtype, fill, tail) in _REGION_FIELDS.items():
+            if any(name in sample for sample in samples):
+                batch[name] = _scatter([sample[name] for sample in samples], slots, dtype, fill, tail)
+        if any("masks" in sample for sample in samples):
+            batch["masks"] = _scatter_masks([sample["masks"] for sample in samples], slots)
+        image_ids = np.array([sample["image_id"] for sample in samples], np.int64)
+        batch["metadata_image_id"] = _scatter_flat(image_ids[slots.sample], slots, np.int64, -1)
+        for name in ("metadata_captions", "task_type", "segmentation"):
+            if any(name in sample for sample in samples):
+                batch[name] = [sample[name] for sample in samples]
+        if self.regions == "min":
+            batch["metadata_input_boxes"] = batch["metadata_input_boxes"].astype(np.int64) if samples else None
+            batch.setdefault("input_points", None)
+            batch.setdefault("input_labels", None)
+        elif self.regions == "pad":
+            batch["region_mask"] = _scatter_flat(np.ones(len(slots.slot), np.bool_), slots, np.bool_, 0)
+        else:
+            batch["image_index"] = slots.sample
+        return _as_tensors(batch) if self.torch else batch
+
+    def _slots(self, counts: NDArray[np.int64]) -> _Slots:
+        sample = np.repeat(np.arange(len(counts)), counts)
+        within = np.arange(len(sample)) - np.repeat(np.cumsum(counts) - counts, counts)
+        if self.regions == "flat":
+            return _Slots(sample, np.arange(len(sample)), None, (len(sample),))
+        width = int((counts.min() if self.regions == "min" else counts.max()) if len(counts) else 0)
+        shape = (len(counts), width)
+        if self.regions == "pad":
+            return _Slots(sample, sample * width + within, None, shape)
+        kept = np.flatnonzero(within < width)
+        return _Slots(sample[kept], sample[kept] * width + within[kept], kept, shape)
+
+    def _images(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        pictures = [sample["image"] for sample in samples]
+        resized = [(int(size[0]), int(size[1])) for size in (sample["reshaped_input_sizes"] for sample in samples)]
+        found: dict[str, Any] = {}
+        if self.pixels == "float32":
+            found["pixel_values"] = frame_batch(
+                pictures, resized, _FRAME_PX, self._ring, dtype=np.float32, resize=self.resize
+            )
+        elif self.size == "frame":
+            found["pixel_values"] = frame_batch(
+                pictures, resized, _FRAME_PX, self._ring, dtype=np.uint8, resize=self.resize
+            )
+        else:
+            found["pixel_values"] = native_batch(pictures, self._ring)
+            resized = [picture_hw(picture) for picture in pictures]
+        found["pixel_sizes"] = np.array(resized, np.int64).reshape(-1, 2)
+        if self.regions == "min":
+            del found["pixel_sizes"]
+            found["images"] = [one.open() if isinstance(one, EncodedImage) else one for one in pictures]
+        return found
+
+
+def _scatter_flat(values: NDArray[Any], slots: _Slots, dtype: type[np.generic], fill: float) -> NDArray[Any]:
+    """Per-region values (kept, ...) into their slots."""
+    tail = values.shape[1:]
+    batch = np.full((slots.count, *tail), fill, dtype)
+    batch[slots.slot] = values
+    return batch.reshape(*slots.shape, *tail)
+
+
+def _scatter(
+    values: list[NDArray[Any]], slots: _Slots, dtype: type[np.generic], fill: float, tail: tuple[int, ...]
+) -> NDArray[Any]:
+    filled = [value for value in values if len(value)] or [np.empty((0, *tail), dtype)]
+    flat = np.concatenate(filled)
+    return _scatter_flat(flat if slots.kept is None else flat[slots.kept], slots, dtype, fill)
+
+
+def _scatter_masks(masks: list[NDArray[np.bool_]], slots: _Slots) -> NDArray[np.bool_]:
+    """Masks of images of different sizes, at the top left of the largest."""
+    height, width = (max((mask.shape[axis] for mask in masks), default=0) for axis in (1, 2))
+    batch = np.zeros((slots.count, height, width), np.bool_)
+    slot_of_region = np.full(sum(len(mask) for mask in masks), -1, np.int64)
+    slot_of_region[slice(None) if slots.kept is None else slots.kept] = slots.slot
+    at = 0
+    for mask in masks:
+        where = slot_of_region[at : at + len(mask)]
+        batch[where[where >= 0], : mask.shape[1], : mask.shape[2]] = mask[where >= 0]
+        at += len(mask)
+    return batch.reshape(*slots.shape, height, width)
+
+
+def _tokens(samples: Sequence[Mapping[str, Any]], slots: _Slots) -> dict[str, NDArray[np.int64]]:
+    tokenizer = _one_tokenizer(samples)
+    lengths = np.concatenate([sample["input_ids_length"] for sample in samples]).astype(np.int64)
+    ids = np.concatenate([sample["input_ids"] for sample in samples])
+    longest = int(lengths.max()) if len(lengths) else 0  # before any cut, as the original pads
+    starts = np.cumsum(lengths) - lengths
+    if slots.kept is not None:
+        starts, lengths = starts[slots.kept], lengths[slots.kept]
+    within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    source = within + np.repeat(starts, lengths)
+    column = within + np.repeat(longest - lengths, lengths) if tokenizer.padding_side == "left" else within
+    row = np.repeat(slots.slot, lengths)
+    input_ids = np.full(slots.count * longest, tokenizer.pad_token_id, np.int64)
+    attention_mask = np.zeros(slots.count * longest, np.int64)
+    labels = np.full(slots.count * (longest + 1), IGNORED_LABEL, np.int64)
+    place = row * longest + column
+    input_ids[place] = ids[source]
+    attention_mask[place] = 1
+    labels[place + row + 1] = ids[source]
+    return {
+        "input_ids": input_ids.reshape(*slots.shape, longest),
+        "attention_mask": attention_mask.reshape(*slots.shape, longest),
+        "labels": labels.reshape(*slots.shape, longest + 1),
+    }
+
+
+def _one_tokenizer(samples: Sequence[Mapping[str, Any]]) -> TokenizerInfo:
+    tokenizer: TokenizerInfo = samples[0]["tokenizer"]
+    for sample in samples:
+        if sample["tokenizer"] is not tokenizer and sample["tokenizer"] != tokenizer:
+            raise TokenizerError(
+                f"a batch mixes tokens of two tokenizers (image {samples[0]['image_id']}: key {tokenizer.key}; image"
+                f" {sample['image_id']}: key {sample['tokenizer'].key}). Build all caches with the same tokenizer"
+            )
+    return tokenizer
+
+
+def _as_tensors(batch: dict[str, Any]) -> dict[str, Any]:
+    import torch  # noqa: PLC0415  (torch is an extra)
+
+    return {key: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for key, value in batch.items()}

@@ -1,0 +1,326 @@
+"""``ParquetRegionDataset``: rows of a cache as arrays, read in place."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from regioncache.data.captions import Captions
+from regioncache.data.masks import RegionRLEs, dense_masks, low_res_masks_of
+from regioncache.data.open_cache import OpenShard, Shard, as_paths, find_shards
+from regioncache.data.pixels import EncodedImage
+from regioncache.data.references import referenced_bytes
+from regioncache.data.regions import RegionChoice, RegionPolicy
+from regioncache.data.rng import sample_generator
+from regioncache.errors import CacheError, ConfigError
+from regioncache.geometry import Frame, frame_named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from regioncache.cache.rows import Rows
+
+Sample = dict[str, Any]
+Record = tuple[int, ...]
+
+
+class ParquetRegionDataset:
+    """A map-style dataset over one cache, one Parquet file, or several of them in a row.
+
+    ``dataset[i]`` is a dict of numpy arrays; n is the sample's number of chosen regions:
+
+    ==================== ====================== ===========================================================
+    image_id             int                    id in the source's space
+    task_type            str                    "recognition" or "caption"
+    original_sizes       int64 (2,)             source height, width
+    reshaped_input_sizes int64 (2,)             height, width in the frame, before padding
+    input_boxes          float64 (n, 4)         xyxy in the frame, cut to the image
+    metadata_input_boxes float32 (n, 4)         xyxy in source pixels, as published
+    metadata_region_id   int64 (n,)             ids in the source's space
+    category_index       int32 (n,)             dense category
+    is_crowd             bool (n,)              one region for a group
+    metadata_captions    sequence of n str      the chosen phrase of each region, decoded when read
+    image                uint8 (H, W, 3)        ``image="uint8"``: RGB pixels as stored; for ``"bytes"`` an ``EncodedImage``
+    input_ids            int32 (sum of length,) with ``tokens``: ids of all chosen phrases, one after the other
+    input_ids_length     int32 (n,)             with ``tokens``: how many belong to each region
+    tokenizer            TokenizerInfo          with ``tokens``: how to pad
+    input_points         float64 (n, k, 2)      with ``prompts``: points inside the region, xy in the frame
+    input_labels         int64 (n, k)           with ``prompts``: 1, foreground
+    segmentation         sequence of n dicts    ``masks="rle"``: COCO compressed RLE at source size
+    masks                bool (n, h, w)         ``"lowres"``: in the frame's 256 x 256; ``"dense"``: at source size
+    ==================== ====================== ===========================================================
+
+    Arrays that share memory with the mapped file are read-only. Nothing is opened before the first row in each process, no
+    Python object per row exists anywhere, and a pickled dataset is its arguments.
+
+    Args:
+        path: a cache folder, a Parquet file of samples, or several of them, joined in that order.
+        tokens: name of a tokens side-car, such as ``byt5-sca-20``; None leaves tokens out.
+        prompts: name of a prompts side-car, ``sam`` or ``square``, which is also the frame of the boxes; None gives boxes
+            in the ``sam`` frame and no points.
+        image: ``uint8`` decodes, ``bytes`` leaves that to the collator (fastest), None leaves images out.
+        masks: None, ``rle``, ``lowres`` or ``dense``.
+        regions: None for all regions in stored order with their first phrase, or a policy such as ``ShuffledRegions``.
+        transforms: applied to each finished sample: ``(sample, generator) -> sample``.
+        seed: seed of every random choice; choices are a function of (seed, epoch, index).
+        archives: folder of the archives that ``reference`` images lie in, if it moved since the build.
+
+    Raises:
+        CacheError: a cache is unfinished, damaged, newer, or lacks what was asked for.
+        ConfigError: an argument is none of its choices.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | Sequence[str | Path],
+        *,
+        tokens: str | None = None,
+        prompts: str | None = None,
+        image: Literal["uint8", "bytes"] | None = "uint8",
+        masks: Literal["rle", "lowres", "dense"] | None = None,
+        regions: RegionPolicy | None = None,
+        transforms: Callable[[Sample, np.random.Generator], Sample] | None = None,
+        seed: int = 0,
+        archives: str | Path | None = None,
+    ) -> None:
+        _check_choice("image", image, ("uint8", "bytes", None))
+        _check_choice("masks", masks, ("rle", "lowres", "dense", None))
+        self.paths = as_paths(path)
+        if not self.paths:
+            raise ConfigError("a dataset needs at least one path; the list is empty")
+        self.tokens, self.prompts, self.image, self.masks = tokens, prompts, image, masks
+        self.regions, self.transforms, self.seed = regions, transforms, seed
+        self.archives = None if archives is None else Path(archives)
+        self.frame = frame_named(prompts or "sam")
+        self.epoch = 0
+        self._opened: _Opened | None = None
+        self._shards_of_process()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_opened"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._opened = None
+
+    def _shards_of_process(self) -> _Opened:
+        if self._opened is None or self._opened.process != os.getpid():
+            shards = [
+                shard
+                for path in self.paths
+                for shard in find_shards(path, tokens=self.tokens, prompts=self.prompts, archives=self.archives)
+            ]
+            self._opened = _Opened(shards)
+        return self._opened
+
+    def __len__(self) -> int:
+        return self._shards_of_process().ends[-1]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch that ``dataset[i]`` draws for.
+
+        Workers that live longer than an epoch do not see this; ask for ``dataset[epoch, i]`` there.
+        """
+        self.epoch = epoch
+
+    def __getitem__(self, index: int | tuple[int, int]) -> Sample:
+        """The sample at ``index`` in this epoch, or at ``(epoch, index)``.
+
+        Raises:
+            IndexError: there is no such row.
+            CacheError: the shard cannot be read.
+        """
+        epoch, at = index if isinstance(index, tuple) else (self.epoch, int(index))
+        opened = self._shards_of_process()
+        count = opened.ends[-1]
+        if not -count <= at < count:
+            raise IndexError(f"sample {at} of a dataset of {count}")
+        at %= count
+        shard, row = opened.locate(at)
+        generator = None
+        if self.regions is not None or self.transforms is not None:
+            generator = sample_generator(self.seed, epoch, at)
+        sample = self._read(shard, row, generator)
+        return sample if self.transforms is None or generator is None else self.transforms(sample, generator)
+
+    def _read(self, shard: OpenShard, row: int, generator: np.random.Generator | None) -> Sample:
+        rows = shard.samples
+        record = rows.record(row)
+        height, width = rows.integer(record, "height"), rows.integer(record, "width")
+        geometry = _geometry(self.frame, height, width)
+        published = rows.array(record, "box_xyxy")
+        boxes = published.astype(np.float64)
+        np.maximum(boxes, 0.0, out=boxes)
+        np.minimum(boxes, geometry.corner, out=boxes)
+        choice = None
+        if self.regions is not None and generator is not None:
+            choice = self.regions.choose(generator, boxes, rows.array(record, "phrase_count"))
+            boxes = boxes[choice.regions]
+        boxes *= geometry.scale
+        captions = rows.byte_strings(record, "phrases")
+        spoken = _phrase_positions(rows, record, choice)
+        sample: Sample = {
+            "image_id": rows.integer(record, "image_id"),
+            "task_type": rows.text(record, "task_type"),
+            "original_sizes": geometry.original_hw,
+            "reshaped_input_sizes": geometry.resized_hw,
+            "input_boxes": boxes,
+            "metadata_input_boxes": _pick(published, choice),
+            "metadata_region_id": _pick(rows.array(record, "region_id"), choice),
+            "category_index": _pick(rows.array(record, "category_index"), choice),
+            "is_crowd": _pick(rows.array(record, "is_crowd"), choice),
+            "metadata_captions": Captions(captions, spoken),
+        }
+        if self.image is not None:
+            encoded = _encoded_image(shard, record)
+            sample["image"] = encoded if self.image == "bytes" else encoded.decode()
+        if shard.tokens is not None:
+            _add_tokens(sample, shard, row, spoken)
+        prompts = None if shard.prompts is None else (shard.prompts, shard.prompts.record(row))
+        if prompts is not None:
+            _add_points(sample, *prompts, rows.count(record, "region_id"), choice, geometry.scale)
+        if self.masks is not None:
+            chosen = None if choice is None else choice.regions
+            size_hw = (height, width)
+            if self.masks == "rle":
+                sample["segmentation"] = RegionRLEs(rows.byte_strings(record, "segmentation"), size_hw, chosen)
+            elif self.masks == "dense":
+                sample["masks"] = dense_masks(rows, record, size_hw, chosen)
+            else:
+                sample["masks"] = low_res_masks_of(rows, record, size_hw, chosen, self.frame, prompts)
+        return sample
+
+
+class _Opened:
+    """The shards of one process, each mapped when its first row is asked for."""
+
+    def __init__(self, shards: list[Shard]) -> None:
+        self.process = os.getpid()
+        self.ends = list(accumulate(shard.rows for shard in shards))
+        self._shards = shards
+        self._open: list[OpenShard | None] = [None] * len(shards)
+
+    def locate(self, index: int) -> tuple[OpenShard, int]:
+        at = bisect_right(self.ends, index)
+        opened = self._open[at]
+        if opened is None:
+            opened = self._open[at] = self._shards[at].open()
+        return opened, index - (self.ends[at - 1] if at else 0)
+
+
+class _Geometry:
+    """What follows from an image's size in a frame; shared by all images of that size, so read-only."""
+
+    __slots__ = ("corner", "original_hw", "resized_hw", "scale")
+
+    def __init__(self, frame: Frame, height: int, width: int) -> None:
+        self.original_hw = np.array([height, width], np.int64)
+        self.resized_hw = np.array(frame.resized_hw(height, width), np.int64)
+        self.corner = np.array([width, height, width, height], np.float64)
+        self.scale = frame.scale_xyxy(height, width)
+        for array in (self.original_hw, self.resized_hw, self.corner, self.scale):
+            array.flags.writeable = False
+
+
+@lru_cache(maxsize=4096)
+def _geometry(frame: Frame, height: int, width: int) -> _Geometry:
+    return _Geometry(frame, height, width)
+
+
+def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name}={value!r} is none of {', '.join(map(repr, choices))}")
+
+
+def _pick(values: NDArray[Any], choice: RegionChoice | None) -> NDArray[Any]:
+    """The chosen regions' values, aligned and free of the map."""
+    return values.copy() if choice is None else values[choice.regions]
+
+
+def _phrase_positions(rows: Rows, record: Record, choice: RegionChoice | None) -> NDArray[np.int64] | None:
+    """Where each chosen region's phrase stands among the image's phrases; None when that is 0, 1, 2, ..."""
+    regions, phrases = rows.count(record, "region_id"), rows.count(record, "phrases")
+    if regions == phrases:  # every region has at least one phrase, so each has exactly one
+        return None if choice is None else choice.regions
+    counts = rows.array(record, "phrase_count").astype(np.int64)
+    first = np.cumsum(counts) - counts
+    return first if choice is None else first[choice.regions] + choice.phrases
+
+
+def _encoded_image(shard: OpenShard, record: Record) -> EncodedImage:
+    rows = shard.samples
+    storage = rows.text(record, "image_storage")
+    name = f"{rows.path}: image {rows.integer(record, 'image_id')}"
+    if storage == "reference":
+        data = _referenced_bytes(shard, record, name)
+    elif storage == "none":
+        raise CacheError(name, "the cache was built without images", remedy='Pass image=None, or set image.storage')
+    else:
+        data = rows.binary(record, "image.bytes")
+    return EncodedImage(
+        data, rows.integer(record, "image_height"), rows.integer(record, "image_width"), storage == "raw", name
+    )
+
+
+def _referenced_bytes(shard: OpenShard, record: Record, name: str) -> NDArray[np.uint8]:
+    rows = shard.samples
+    archive = rows.text(record, "image_archive")
+    if shard.shard.archives is None:
+        raise CacheError(
+            name, f"its bytes lie in the archive {archive}", remedy="Pass archives=, the folder that holds it"
+        )
+    return referenced_bytes(
+        shard.shard.archives / archive,
+        offset=rows.integer(record, "image_offset"),
+        length=rows.integer(record, "image_length"),
+        method=rows.integer(record, "image_method"),
+        process=os.getpid(),
+        name=name,
+    )
+
+
+def _add_tokens(sample: Sample, shard: OpenShard, row: int, spoken: NDArray[np.int64] | None) -> None:
+    if shard.tokens is None:
+        return
+    record = shard.tokens.record(row)
+    if shard.tokens.integer(record, "image_id") != sample["image_id"]:
+        raise CacheError(
+            shard.tokens.path,
+            f"row {row} does not belong to the samples",
+            expected=f"image {sample['image_id']}",
+            found=f"image {shard.tokens.integer(record, 'image_id')}",
+            remedy="Run the target that builds this cache again",
+        )
+    ids, lengths = shard.tokens.array(record, "input_ids"), shard.tokens.array(record, "token_count")
+    if spoken is None:
+        sample["input_ids"], sample["input_ids_length"] = ids.copy(), lengths.copy()
+    else:
+        first = (np.cumsum(lengths) - lengths)[spoken]
+        chosen = lengths[spoken]
+        sample["input_ids"] = ids[_ranges(first, chosen)]
+        sample["input_ids_length"] = chosen
+    sample["tokenizer"] = shard.shard.tokenizer
+
+
+def _ranges(starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The numbers of [start, start + length) of each range, one after the other."""
+    total = int(lengths.sum())
+    return np.arange(total) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+
+
+def _add_points(
+    sample: Sample, rows: Rows, record: Record, regions: int, choice: RegionChoice | None, scale: NDArray[np.float64]
+) -> None:
+    points = rows.array(record, "point_xy").astype(np.float64)
+    points = points.reshape(regions, -1, 2) if regions else points.reshape(0, 1, 2)
+    points = points if choice is None else points[choice.regions]
+    sample["input_points"] = points * scale[:2]
+    sample["input_labels"] = np.ones(points.shape[:2], np.int64)

@@ -1,0 +1,61 @@
+"""Images that were left in their archive: the reader maps the archive itself."""
+
+from __future__ import annotations
+
+import zlib
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from regioncache.archive.member import DEFLATED
+from regioncache.cache.mapping import MappedFile
+from regioncache.errors import CacheError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+@lru_cache(maxsize=256)
+def _mapped(path: Path, process: int) -> MappedFile:  # noqa: ARG001  (each process maps for itself)
+    return MappedFile(path)
+
+
+def referenced_bytes(
+    archive: Path, *, offset: int, length: int, method: int, process: int, name: str
+) -> NDArray[np.uint8]:
+    """The bytes of an image inside an archive.
+
+    Args:
+        archive: the archive file.
+        offset: where the member's data begin, in bytes.
+        length: how many bytes they take there.
+        method: 0 stored, 8 deflated.
+        process: the reader's process id.
+        name: which image this is, for errors.
+
+    Returns:
+        uint8, a read-only view of the archive where the member is stored.
+
+    Raises:
+        CacheError: the archive is missing, shorter than the reference, or its bytes do not inflate.
+    """
+    file = _mapped(archive, process)
+    if offset + length > len(file.data):
+        raise CacheError(
+            name,
+            f"the archive {archive} is not the one that the cache refers to",
+            expected=f"at least {offset + length} bytes",
+            found=f"{len(file.data)} bytes",
+            remedy="Put the right archive there, or build the cache with image.storage auto",
+        )
+    file.will_need(offset, length)
+    data = file.data[offset : offset + length]
+    if method != DEFLATED:
+        return data
+    try:
+        return np.frombuffer(zlib.decompress(data, -zlib.MAX_WBITS), np.uint8)
+    except zlib.error as error:
+        raise CacheError(name, f"its bytes in {archive} do not inflate ({error})", remedy="Fetch the archive again") from error

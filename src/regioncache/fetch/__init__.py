@@ -1,0 +1,1 @@
+"""Archives from mirrors to verified files: downloads that resume, local files that are linked, never unpacked."""

@@ -1,0 +1,19 @@
+"""Secrets in addresses: nothing that was signed or typed as a password reaches a log or an error."""
+
+from __future__ import annotations
+
+import re
+
+_QUERY = re.compile(r"(?P<start>\w+://[^\s?'\"<>]*)\?[^\s'\"<>]*")
+_USER = re.compile(r"(?P<scheme>\w+://)[^\s/@'\"<>]+@")
+# The same parts outside a whole address, as some tools print them: shared access signatures, presigned S3, tokens.
+_PAIR = re.compile(
+    r"(?P<name>\b(?:sig|signature|token|access_token|key|password|secret|X-Amz-\w+))=[^\s&'\"<>]+", re.IGNORECASE
+)
+
+
+def redact(text: str) -> str:
+    """The text with the query string and the credentials of every URL, and every known secret pair, blanked."""
+    text = _QUERY.sub(r"\g<start>?REDACTED", text)
+    text = _USER.sub(r"\g<scheme>REDACTED@", text)
+    return _PAIR.sub(r"\g<name>=REDACTED", text)

@@ -1,0 +1,270 @@
+"""COCO panoptic: a JSON of segments, a PNG of segment ids per image (id = R + 256 G + 65536 B, 0 = void), and the photos.
+
+The JSON is decoded once, into a columnar table sorted by image id that also says where the photo and the PNG lie in their
+archives. Each shard job maps that table and reads its own slice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from regioncache.archive import Member
+from regioncache.errors import AnnotationError, BadRecordError
+from regioncache.panoptic_runs import label_runs
+from regioncache.sources.record import Category, Regions, Reject, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+_VOID = 0
+
+
+class _Segment(msgspec.Struct, gc=False):
+    id: int
+    category_id: int
+    iscrowd: int = 0
+    area: int | float = -1
+
+
+class _Annotation(msgspec.Struct, gc=False):
+    image_id: int
+    file_name: str
+    segments_info: list[_Segment]
+
+
+class _Image(msgspec.Struct, gc=False):
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+class _Category(msgspec.Struct, gc=False):
+    id: int
+    name: str
+    isthing: int
+
+
+class _File(msgspec.Struct):
+    images: list[_Image]
+    annotations: list[_Annotation]
+    categories: list[_Category]
+
+
+_PLACE = [("offset", pa.int64()), ("compressed_bytes", pa.int64()), ("size_bytes", pa.int64()), ("method", pa.int32())]
+_CRC = ("crc32", pa.int64())
+
+TABLE = pa.schema(
+    [
+        ("image_id", pa.int64()),
+        ("file_name", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        *((f"image_{name}", kind) for name, kind in (*_PLACE, _CRC)),
+        ("png_name", pa.string()),
+        *((f"png_{name}", kind) for name, kind in (*_PLACE, _CRC)),
+        ("segment_id", pa.list_(pa.int64())),
+        ("category_id", pa.list_(pa.int32())),
+        ("is_crowd", pa.list_(pa.bool_())),
+        ("area", pa.list_(pa.float64())),
+    ]
+)
+"""The parsed annotations: one row per image that has everything it needs, sorted by image id."""
+
+
+def parse(
+    json_bytes: bytes,
+    *,
+    name: str,
+    images: Mapping[str, Member],
+    image_prefix: str,
+    pngs: Mapping[str, Member],
+    png_prefix: str,
+) -> tuple[pa.Table, list[Category], Report]:
+    """Decode the annotation file and join it with what the archives hold.
+
+    Args:
+        json_bytes: the annotation file.
+        name: the archive and member that it came from, for errors.
+        images: members of the images' archive.
+        image_prefix: what stands before a file name there.
+        pngs: members of the panoptic archive.
+        png_prefix: what stands before a file name there.
+
+    Returns:
+        The table, the categories in the file's order, and the rejects of images that lack something.
+
+    Raises:
+        AnnotationError: the file is no JSON, lacks a field, or holds one of another type; the message has its JSON path.
+    """
+    try:
+        file = msgspec.json.decode(json_bytes, type=_File)
+    except msgspec.DecodeError as error:
+        raise AnnotationError(
+            name,
+            f"not a COCO panoptic annotation file: {error}",
+            remedy="Compare it with the format of panoptic_val2017.json, or fetch it again",
+        ) from error
+    report = Report()
+    report.count("images_listed", len(file.images))
+    report.count("annotations_listed", len(file.annotations))
+    categories = [Category(one.id, one.name, bool(one.isthing), k) for k, one in enumerate(file.categories)]
+    _check_categories(name, categories)
+    rows = []
+    annotation_of = _annotations_by_image(file, report)
+    seen = Counter(image.id for image in file.images)
+    for image in sorted({image.id: image for image in file.images}.values(), key=lambda image: image.id):
+        annotation = annotation_of.get(image.id)
+        photo = images.get(image_prefix + image.file_name)
+        png = None if annotation is None else pngs.get(png_prefix + annotation.file_name)
+        problem = None
+        if seen[image.id] > 1:
+            problem = ("image_id_duplicate", f"{seen[image.id]} image records have id {image.id}")
+        elif annotation is None:
+            problem = ("annotation_missing", f"no annotation names image {image.id}")
+        elif photo is None:
+            problem = ("image_missing", f"the images archive has no member {image_prefix}{image.file_name}")
+        elif png is None:
+            problem = ("panoptic_missing", f"the panoptic archive has no member {png_prefix}{annotation.file_name}")
+        if problem is not None:
+            if problem[0] != "annotation_missing" or image.id not in _duplicated(report):
+                report.reject(Reject(image.id, image.file_name, *problem))
+        elif annotation is not None and photo is not None and png is not None:
+            rows.append((image, photo, annotation, png))
+    return _table(rows), categories, report
+
+
+def _check_categories(name: str, categories: list[Category]) -> None:
+    doubled = [one for one, times in Counter(one.category_id for one in categories).items() if times > 1]
+    if doubled:
+        raise AnnotationError(name, "category ids appear twice", expected="unique ids", found=doubled)
+
+
+def _annotations_by_image(file: _File, report: Report) -> dict[int, _Annotation]:
+    """One annotation per image; doubled ones and those of unlisted images are rejected."""
+    times = Counter(one.image_id for one in file.annotations)
+    listed = {image.id for image in file.images}
+    found = {}
+    for annotation in file.annotations:
+        if annotation.image_id not in listed:
+            detail = f"an annotation names image {annotation.image_id}, which the file does not list"
+            report.reject(Reject(annotation.image_id, annotation.file_name, "image_record_missing", detail))
+        elif times[annotation.image_id] == 1:
+            found[annotation.image_id] = annotation
+    for image_id in sorted(one for one, count in times.items() if count > 1 and one in listed):
+        file_name = next(image.file_name for image in file.images if image.id == image_id)
+        detail = f"{times[image_id]} annotations name image {image_id}"
+        report.reject(Reject(image_id, file_name, "annotation_duplicate", detail))
+    return found
+
+
+def _duplicated(report: Report) -> set[int]:
+    return {one.image_id for one in report.rejects if one.reason == "annotation_duplicate"}
+
+
+def _table(rows: list[tuple[_Image, Member, _Annotation, Member]]) -> pa.Table:
+    def places(prefix: str, members: list[Member]) -> dict[str, list[Any]]:
+        names = ("offset", "compressed_bytes", "size_bytes", "method", "crc32")
+        found = {f"{prefix}_{name}": [getattr(member, name) for member in members] for name in names}
+        found[f"{prefix}_crc32"] = [-1 if crc is None else crc for crc in found[f"{prefix}_crc32"]]
+        return found
+
+    segments = [annotation.segments_info for _, _, annotation, _ in rows]
+    return pa.table(
+        {
+            "image_id": [image.id for image, *_ in rows],
+            "file_name": [image.file_name for image, *_ in rows],
+            "width": [image.width for image, *_ in rows],
+            "height": [image.height for image, *_ in rows],
+            **places("image", [photo for _, photo, _, _ in rows]),
+            "png_name": [annotation.file_name for _, _, annotation, _ in rows],
+            **places("png", [png for *_, png in rows]),
+            "segment_id": [[one.id for one in some] for some in segments],
+            "category_id": [[one.category_id for one in some] for some in segments],
+            "is_crowd": [[bool(one.iscrowd) for one in some] for some in segments],
+            "area": [[float(one.area) for one in some] for some in segments],
+        },
+        schema=TABLE,
+    )
+
+
+def member_of(row: Mapping[str, Any], prefix: str) -> Member:
+    """The archive member that a row of the table names with ``image_`` or ``png_``."""
+    crc32 = row[f"{prefix}_crc32"]
+    return Member(
+        row["file_name" if prefix == "image" else "png_name"],
+        row[f"{prefix}_offset"],
+        row[f"{prefix}_compressed_bytes"],
+        row[f"{prefix}_size_bytes"],
+        row[f"{prefix}_method"],
+        None if crc32 < 0 else crc32,
+    )
+
+
+def regions_of(
+    row: Mapping[str, Any], ids: NDArray[np.uint32], categories: Mapping[int, Category], report: Report
+) -> Regions:
+    """The regions of one image, in the order of the JSON.
+
+    Args:
+        row: a row of the table.
+        ids: uint32 (H, W), the segment id of each pixel.
+        categories: by the source's id.
+        report: gets ``area_differs``, segments whose published area is more than a pixel from the PNG's.
+
+    Raises:
+        BadRecordError: PNG and JSON disagree, or nothing is left; the reason says how.
+    """
+    if ids.shape != (row["height"], row["width"]):
+        found = f"{ids.shape[1]} x {ids.shape[0]}"
+        raise BadRecordError(
+            "panoptic_size_mismatch", f"expected {row['width']} x {row['height']} as the JSON says, found {found}"
+        )
+    segment_ids = np.array(row["segment_id"], np.int64)
+    if len(np.unique(segment_ids)) != len(segment_ids):
+        doubled = [one for one, times in Counter(row["segment_id"]).items() if times > 1]
+        raise BadRecordError("segment_id_duplicate", f"segment ids {doubled} are listed more than once")
+    unknown = sorted(set(row["category_id"]) - set(categories))
+    if unknown:
+        raise BadRecordError("category_unknown", f"category ids {unknown} are not among the file's categories")
+    runs = label_runs(ids)
+    segments = runs.segments()
+    found_ids = segments.label.astype(np.int64)
+    if not len(found_ids):
+        raise BadRecordError("all_void", f"all pixels are void; the JSON lists {len(segment_ids)} segments")
+    _check_same_ids(segment_ids, found_ids)
+    order = np.searchsorted(found_ids, segment_ids)
+    area = segments.area[order]
+    published = np.array(row["area"], np.float64)
+    report.count("area_differs", int(((published >= 0) & (np.abs(published - area) > 1)).sum()))
+    chosen = [categories[one] for one in row["category_id"]]
+    return Regions(
+        region_id=segment_ids,
+        box_xyxy=segments.box_xyxy[order].astype(np.float32),
+        category_id=np.array(row["category_id"], np.int32),
+        category_index=np.array([one.index for one in chosen], np.int32),
+        phrases=[[one.name] for one in chosen],
+        counts=[segments.counts[k] for k in order],
+        area=area.astype(np.float64),
+        is_crowd=np.array(row["is_crowd"], np.bool_),
+        is_thing=np.array([one.is_thing for one in chosen], np.bool_),
+        flags=np.zeros(len(chosen), np.int32),
+        ordinals=runs.ordinal_map(segment_ids),
+    )
+
+
+def _check_same_ids(listed: NDArray[np.int64], found: NDArray[np.int64]) -> None:
+    only_json, only_png = np.setdiff1d(listed, found), np.setdiff1d(found, listed)
+    if len(only_json):
+        raise BadRecordError("segment_missing_in_png", f"no pixel has the listed segment ids {only_json[:8].tolist()}")
+    if len(only_png):
+        raise BadRecordError(
+            "segment_missing_in_json", f"pixels have the segment ids {only_png[:8].tolist()}, which the JSON does not list"
+        )
