@@ -110,11 +110,10 @@ class _Web(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.owner = owner
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  (the base class's arguments)
         """Report real faults only: a client that hangs up is what these tests are about."""
         if not isinstance(sys.exception(), ConnectionError):
             traceback.print_exc()
-            print(f"while serving {client_address} on {request}", file=sys.stderr)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -25,7 +25,7 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 RelativePath = Annotated[str, msgspec.Meta(pattern=r"^(?!/)(?!.*(^|/)\.\.(/|$)).+$")]
 Url = Annotated[str, msgspec.Meta(pattern="^https?://")]
 ArchiveKind = Literal["zip", "tar", "gzip", "file"]
-Exif = Literal["ignore", "apply"]
+Exif = Literal["ignore"]
 TaskType = Literal["recognition", "caption"]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
@@ -63,7 +63,7 @@ class Archive(_Entry, frozen=True):
     kind: ArchiveKind
     bytes: Count | None = None
     sha256: Sha256 | None = None
-    urls: tuple[Url, ...] = ()
+    urls: Annotated[tuple[Url, ...], msgspec.Meta(min_length=1)] = ()
     local: Text | None = None
 
     def __post_init__(self) -> None:
@@ -130,7 +130,7 @@ class Dataset(_Entry, frozen=True):
         homepage: where the dataset is published.
         licence: of annotations and images; copied into every cache.
         citation: what to cite.
-        exif: ``ignore`` when annotations are in the stored orientation of the image, ``apply`` when in the shown one.
+        exif: ``ignore``: annotations are in the stored orientation of the image, whatever its EXIF tag says.
         task_type: the task that a multi-task model is told.
         archives: by key.
         splits: by name, in the order of the file.
@@ -212,7 +212,9 @@ def _explain(value: Any, error: msgspec.ValidationError) -> str:  # noqa: ANN401
     choices = {"exif": Exif, "kind": ArchiveKind, "task_type": TaskType}
     if rule.startswith("Invalid enum value") and keys[-1] in choices:
         rule = f"Expected one of {', '.join(get_args(choices[keys[-1]]))}"
-    shown = f"a mapping with the keys {', '.join(map(str, value))}" if isinstance(value, dict) else repr(value)
+    shown = repr(value)
+    if isinstance(value, dict):
+        shown = f"a mapping with the keys {', '.join(map(str, value))}" if value else "a mapping with no key"
     return f"{'.'.join(keys) or 'the whole file'}: {rule}, found {shown}"
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from regioncache.geometry import Frame
+
 POLYGON_MIN_COORDINATES = 6  # three corners; pycocotools would take four numbers for a box
 POLYGON_MAX_OVERSHOOT = 10  # in image sides; pycocotools' memory grows with the length of an edge
 
@@ -132,8 +134,8 @@ def mask_areas(counts: Sequence[bytes]) -> NDArray[np.int64]:
     return sums[runs.offsets[1:]] - sums[runs.offsets[:-1]]
 
 
-def decode_rles(counts: Sequence[bytes], height: int, width: int) -> NDArray[np.uint8]:
-    """Masks as pixels of 0 and 1, uint8 (n, height, width) in C order.
+def decode_rles(counts: Sequence[bytes], height: int, width: int) -> NDArray[np.bool_]:
+    """Masks as pixels, bool (n, height, width) in C order.
 
     Raises:
         BadRecordError: ``segmentation_invalid``, a mask does not fill an image of this size.
@@ -149,7 +151,7 @@ def decode_rles(counts: Sequence[bytes], height: int, width: int) -> NDArray[np.
     masks[owner[inner], bottom[inner], column[inner]] ^= 1
     for y in range(1, height):
         np.bitwise_xor(masks[:, y], masks[:, y - 1], out=masks[:, y])
-    return masks
+    return masks.view(np.bool_)
 
 
 def nearest_index(source: int, target: int) -> NDArray[np.int64]:
@@ -195,6 +197,22 @@ def resample_rles(
     is_sampled = np.diff(columns_before)[column]
     edges = columns_before[column] * resized_hw[0] + is_sampled * rows_above[edges - column * size_hw[0]]
     return _padded(edges, runs.offsets, resized_hw, padded_hw)
+
+
+def low_res_rles(counts: Sequence[bytes], height: int, width: int, frame: Frame) -> list[bytes]:
+    """Masks as the frame's mask decoder sees them: nearest pixel, padded on the right and at the foot.
+
+    Returns:
+        Compressed RLE of n masks of ``low_res_px`` x ``low_res_px``, equal to what Segment Anything's processor makes
+        of segmentation maps; a mask that fell between the samples is empty.
+    """
+    side = frame.low_res_px
+    return resample_rles(counts, (height, width), frame.low_res_hw(height, width), (side, side))
+
+
+def low_res_masks(counts: Sequence[bytes], height: int, width: int, frame: Frame) -> NDArray[np.bool_]:
+    """The masks of ``low_res_rles`` as pixels, bool (n, low_res_px, low_res_px)."""
+    return decode_rles(low_res_rles(counts, height, width, frame), frame.low_res_px, frame.low_res_px)
 
 
 def _padded(

@@ -14,7 +14,7 @@ from pycocotools import mask as pycoco
 
 from regioncache.errors import BadRecordError
 from regioncache.geometry import FRAMES
-from regioncache.masks import decode_rles, mask_areas, nearest_index, resample_rles, to_rle
+from regioncache.masks import decode_rles, low_res_masks, mask_areas, nearest_index, resample_rles, to_rle
 from regioncache.rle import MaskRuns, decode_runs, encode_rle, encode_runs, mask_edges, rle_runs, runs_between
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def test_no_masks_and_masks_without_runs_are_no_special_case() -> None:
 def test_decoded_masks_and_areas_are_those_that_were_encoded(masks: NDArray[np.uint8]) -> None:
     counts = [encode(mask) for mask in masks]
     decoded = decode_rles(counts, *masks.shape[1:])
-    assert decoded.dtype == np.uint8
+    assert decoded.dtype == np.bool_
     assert decoded.flags.c_contiguous
     assert np.array_equal(decoded, masks)
     assert mask_areas(counts).tolist() == masks.sum(axis=(1, 2)).tolist()
@@ -133,12 +133,15 @@ def test_masks_in_the_low_resolution_frame_equal_decoded_masks_resized_by_pillow
     masks[0] = 0
     masks[1] = 1
     resized_hw = FRAMES["sam"].low_res_hw(*size_hw)
-    found = resample_rles([encode(mask) for mask in masks], size_hw, resized_hw, (256, 256))
-    for mask, one in zip(masks, found, strict=True):
+    counts = [encode(mask) for mask in masks]
+    found = resample_rles(counts, size_hw, resized_hw, (256, 256))
+    pixels = low_res_masks(counts, *size_hw, FRAMES["sam"])
+    for mask, one, decoded in zip(masks, found, pixels, strict=True):
         expected = np.zeros((256, 256), np.uint8)
         resized = Image.fromarray(mask).resize(resized_hw[::-1], Image.Resampling.NEAREST)
         expected[: resized_hw[0], : resized_hw[1]] = np.asarray(resized)
         assert one == encode(expected)
+        assert np.array_equal(decoded, expected)
 
 
 @given(MASK_STACKS, st.data())
@@ -192,6 +195,17 @@ def test_published_coco_segmentations_equal_pycocotools(shared: Path) -> None:
         counts = to_rle(one["segmentation"], height, width)
         assert counts == one["segmentation"]["counts"].encode()
         assert mask_areas([counts])[0] == one["area"]
+
+
+def test_polygons_of_coco_instances_equal_the_recorded_masks(shared: Path) -> None:
+    recorded = json.loads((shared / "goldens/pycocotools_instances/tinycoco_train.json").read_text())["annotations"]
+    path = shared / "samples/coco_instance/tinycoco/annotations/instances_train2017.json"
+    segmentations = {one["id"]: one["segmentation"] for one in json.loads(path.read_text())["annotations"]}
+    assert len(recorded) > 200
+    for one in recorded:
+        counts = to_rle(segmentations[one["id"]], *one["rle"]["size"])
+        assert counts == one["rle"]["counts"].encode()
+        assert mask_areas([counts])[0] == one["mask_area"]
 
 
 @pytest.mark.parametrize(

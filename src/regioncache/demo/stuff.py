@@ -43,7 +43,7 @@ def paint_sky(canvas: Canvas, *, cloudiness: float) -> None:
     white = np.clip(226.0 + 26.0 * (noise - above), 150.0, 255.0)[..., None]
     colour = white * (0.75 + 0.25 * low / low.max())
     canvas.rgb += (0.95 * alpha)[..., None] * (colour - canvas.rgb)
-    canvas.label[alpha > 0.5] = brush.label
+    canvas.label[noise > 1.75 - 1.6 * cloudiness] = brush.label  # where they cover more than half
 
 
 def paint_ridge(
@@ -108,11 +108,12 @@ def paint_ground(
     y = np.arange(top, height, dtype=np.float32)
     depth = np.maximum(y - horizon_px, 1.0)
     nearest = max(height - horizon_px, 2.0)
-    rows = (brush.shift_yx[0] + nearest * nearest / depth).astype(np.int64) % SIDE_PX
-    columns = brush.shift_yx[1] + (np.arange(width) - width / 2)[None, :] * (nearest / depth)[:, None]
-    relief = canvas.textures[texture][rows[:, None], columns.astype(np.int64) % SIDE_PX]
+    rows = (brush.shift_yx[0] + nearest * nearest / depth).astype(np.int64)[:, None]
+    columns = (np.arange(width) - width / 2)[None, :] * (nearest / depth)[:, None]
+    columns = (brush.shift_yx[1] + columns).astype(np.int64)
+    relief = canvas.textures[texture][rows % SIDE_PX, columns % SIDE_PX]
     nearness = np.clip((depth / nearest) ** 0.6, 0.0, 1.0)[:, None]
-    patches = canvas.textures["rock"][rows[:, None] // 3, (columns / 3).astype(np.int64) % SIDE_PX]
+    patches = canvas.textures["rock"][rows // 3 % SIDE_PX, columns // 3 % SIDE_PX]
     light = 1.0 + nearness * contrast * relief + 0.25 * contrast * patches
     near_rgb, far_rgb = np.array(near, np.float32), np.array(far, np.float32)
     rgb = light[..., None] * (far_rgb + nearness[..., None] * (near_rgb - far_rgb))
@@ -129,7 +130,7 @@ def paint_glitter(canvas: Canvas, label: int) -> None:
         rgb = canvas.rgb[rows[0] : rows[-1] + 1]
         brightness = rgb.sum(axis=-1)
         middle = brightness[water[rows[0] : rows[-1] + 1]].mean()
-        crest = np.clip((brightness / middle - 1.16) * 5.0, 0.0, 0.75) * water[rows[0] : rows[-1] + 1]
+        crest = np.clip((brightness / middle - 1.16) * 4.0, 0.0, 0.5) * water[rows[0] : rows[-1] + 1]
         rgb += crest[..., None] * (np.array((250, 252, 250), np.float32) - rgb)
 
 
@@ -139,7 +140,8 @@ def wavy_edge(brush: Brush, level_px: float, rise_px: float, *, tilt_px: float =
     columns = (brush.shift_yx[1] + np.arange(width) // 2) % SIDE_PX
     wave = brush.canvas.textures["cloud"][brush.shift_yx[0], columns]
     tilt = np.linspace(-0.5, 0.5, width, dtype=np.float32) * tilt_px
-    return (level_px + rise_px * wave + tilt).astype(np.float32)
+    edge: Floats = (level_px + rise_px * wave + tilt).astype(np.float32)
+    return edge
 
 
 def scatter(brush: Brush, edge_px: float, horizon_px: float, colours: list[Colour], *, count: int, on: int) -> None:

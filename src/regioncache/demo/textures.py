@@ -23,6 +23,7 @@ def make_textures(seed: int) -> Textures:
         "leaf": _spectral_noise(rng, exponent=1.1, stretch_xy=(1.0, 1.0), longest_px=14),
         "grain": _spectral_noise(rng, exponent=0.6, stretch_xy=(1.0, 1.0), longest_px=24),
         "wave": _spectral_noise(rng, exponent=2.0, stretch_xy=(1.0, 4.0), longest_px=40),
+        "sensor": _spectral_noise(rng, exponent=0.0, stretch_xy=(1.0, 1.0), longest_px=24),
         "tuft": _spectral_noise(rng, exponent=1.1, stretch_xy=(3.0, 1.0), longest_px=24),
     }
 
@@ -38,4 +39,5 @@ def _spectral_noise(
     spectrum = np.fft.rfft2(rng.standard_normal((SIDE_PX, SIDE_PX))) * amplitude
     noise = np.fft.irfft2(spectrum, s=(SIDE_PX, SIDE_PX))
     noise -= noise.mean()
-    return (noise / noise.std()).astype(np.float32)
+    unit: NDArray[np.float32] = (noise / noise.std()).astype(np.float32)
+    return unit

@@ -1,1 +1,12 @@
+"""Readers of annotation formats, by the ``format`` of a catalog entry."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from regioncache.sources import coco_panoptic
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+SOURCES: dict[str, ModuleType] = {"coco_panoptic": coco_panoptic}

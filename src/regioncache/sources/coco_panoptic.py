@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_VOID = 0
-
 
 class _Segment(msgspec.Struct, gc=False):
     id: int
@@ -117,27 +115,32 @@ def parse(
     report.count("annotations_listed", len(file.annotations))
     categories = [Category(one.id, one.name, bool(one.isthing), k) for k, one in enumerate(file.categories)]
     _check_categories(name, categories)
+    listed = Counter(image.id for image in file.images)
+    annotated = Counter(annotation.image_id for annotation in file.annotations)
+    annotation_of = {annotation.image_id: annotation for annotation in file.annotations}
     rows = []
-    annotation_of = _annotations_by_image(file, report)
-    seen = Counter(image.id for image in file.images)
     for image in sorted({image.id: image for image in file.images}.values(), key=lambda image: image.id):
         annotation = annotation_of.get(image.id)
         photo = images.get(image_prefix + image.file_name)
         png = None if annotation is None else pngs.get(png_prefix + annotation.file_name)
-        problem = None
-        if seen[image.id] > 1:
-            problem = ("image_id_duplicate", f"{seen[image.id]} image records have id {image.id}")
+        if listed[image.id] > 1:
+            problem = "image_id_duplicate", f"{listed[image.id]} image records have id {image.id}"
         elif annotation is None:
-            problem = ("annotation_missing", f"no annotation names image {image.id}")
+            problem = "annotation_missing", f"no annotation names image {image.id}"
+        elif annotated[image.id] > 1:
+            problem = "annotation_duplicate", f"{annotated[image.id]} annotations name image {image.id}"
         elif photo is None:
-            problem = ("image_missing", f"the images archive has no member {image_prefix}{image.file_name}")
+            problem = "image_missing", f"the images archive has no member {image_prefix}{image.file_name}"
         elif png is None:
-            problem = ("panoptic_missing", f"the panoptic archive has no member {png_prefix}{annotation.file_name}")
-        if problem is not None:
-            if problem[0] != "annotation_missing" or image.id not in _duplicated(report):
-                report.reject(Reject(image.id, image.file_name, *problem))
-        elif annotation is not None and photo is not None and png is not None:
+            problem = "panoptic_missing", f"the panoptic archive has no member {png_prefix}{annotation.file_name}"
+        else:
             rows.append((image, photo, annotation, png))
+            continue
+        report.reject(Reject(image.id, image.file_name, *problem))
+    for annotation in file.annotations:
+        if annotation.image_id not in listed:
+            detail = f"an annotation names image {annotation.image_id}, which the file does not list"
+            report.reject(Reject(annotation.image_id, annotation.file_name, "image_record_missing", detail))
     return _table(rows), categories, report
 
 
@@ -145,28 +148,6 @@ def _check_categories(name: str, categories: list[Category]) -> None:
     doubled = [one for one, times in Counter(one.category_id for one in categories).items() if times > 1]
     if doubled:
         raise AnnotationError(name, "category ids appear twice", expected="unique ids", found=doubled)
-
-
-def _annotations_by_image(file: _File, report: Report) -> dict[int, _Annotation]:
-    """One annotation per image; doubled ones and those of unlisted images are rejected."""
-    times = Counter(one.image_id for one in file.annotations)
-    listed = {image.id for image in file.images}
-    found = {}
-    for annotation in file.annotations:
-        if annotation.image_id not in listed:
-            detail = f"an annotation names image {annotation.image_id}, which the file does not list"
-            report.reject(Reject(annotation.image_id, annotation.file_name, "image_record_missing", detail))
-        elif times[annotation.image_id] == 1:
-            found[annotation.image_id] = annotation
-    for image_id in sorted(one for one, count in times.items() if count > 1 and one in listed):
-        file_name = next(image.file_name for image in file.images if image.id == image_id)
-        detail = f"{times[image_id]} annotations name image {image_id}"
-        report.reject(Reject(image_id, file_name, "annotation_duplicate", detail))
-    return found
-
-
-def _duplicated(report: Report) -> set[int]:
-    return {one.image_id for one in report.rejects if one.reason == "annotation_duplicate"}
 
 
 def _table(rows: list[tuple[_Image, Member, _Annotation, Member]]) -> pa.Table:

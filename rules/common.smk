@@ -1,0 +1,70 @@
+# What every rule needs: the catalog, where files lie, and the command.
+import sys
+from pathlib import Path
+
+from regioncache.cache.layout import part_name
+from regioncache.catalog import load_catalog
+from regioncache.errors import ConfigError
+
+try:
+    CATALOG = load_catalog([Path(folder) for folder in config["catalog_dirs"]])
+except ConfigError as error:
+    raise WorkflowError(str(error)) from error
+
+# The command of the environment that runs this workflow, also where that is not activated.
+shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
+
+ARCHIVES, WORK, CACHE = (config[key] for key in ("archives_dir", "work_dir", "cache_dir"))
+ARCHIVE_OF_PATH = {
+    archive.path: (dataset.name, key)
+    for dataset in CATALOG.values()
+    for key, archive in dataset.archives.items()
+}
+TOKENIZERS, FRAMES = config["tokenizers"], config["prompts"]["frames"]
+
+
+wildcard_constraints:
+    dataset="|".join(CATALOG),
+    split=r"[^/]+",
+    part=r"part-\d{5}-of-\d{5}",
+    name="|".join(TOKENIZERS) or "none",
+    frame="sam|square",
+    archive="|".join(ARCHIVE_OF_PATH),
+
+
+def entry_file(dataset):
+    """The catalog entry's file; steps read it, and a changed entry is a changed input."""
+    files = [Path(folder, f"{dataset}.yaml") for folder in config["catalog_dirs"]]
+    return str(next(file for file in files if file.exists()))
+
+
+def archive_files(dataset, split):
+    """The fetched archives of a split."""
+    entry = CATALOG[dataset]
+    return [f"{ARCHIVES}/{entry.archives[key].path}" for key in entry.splits[split].archive_keys()]
+
+
+def shard_number(part):
+    """`part-00003-of-00058` is shard 3."""
+    return int(part.split("-")[1])
+
+
+def part_files(folder, dataset, split, suffix):
+    """All parts of one folder of a split; the number of shards is in the catalog, so nothing needs to be downloaded to know them."""
+    shards = CATALOG[dataset].splits[split].shards
+    names = [part_name(shard, shards).replace(".parquet", suffix) for shard in range(shards)]
+    return [f"{folder}/{name}" for name in names]
+
+
+def step_folders():
+    """The folders of a split that hold one file per shard."""
+    return [
+        "samples",
+        *(f"tokens/{name}" for name in TOKENIZERS),
+        *(f"prompts/{frame}" for frame in FRAMES),
+    ]
+
+
+def index_files(dataset):
+    """What a cache target asks for."""
+    return [f"{CACHE}/{dataset}/{split}/index.json" for split in CATALOG[dataset].splits]

@@ -1,0 +1,62 @@
+# Annotations to a table, once per split; then images and regions to shards of samples.
+#     in:  archives
+#     out: <work_dir>/<dataset>/<split>/annotations.arrow
+#          <cache_dir>/<dataset>/<split>/samples/part-*.parquet and .offsets
+
+
+rule parse_annotations:
+    input:
+        entry=lambda wildcards: entry_file(wildcards.dataset),
+        archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split),
+    output:
+        WORK + "/{dataset}/{split}/annotations.arrow",
+    params:
+        folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
+    log:
+        "logs/{dataset}/{split}/parse.log",
+    benchmark:
+        "logs/{dataset}/{split}/parse.tsv"
+    resources:
+        mem_mb=4000,
+        disk_mb=1000,
+        runtime=30,
+    conda:
+        "../envs/regioncache.yaml"
+    shell:
+        "regioncache parse {input.entry:q} {wildcards.split:q} {params.folders:q}"
+        " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
+
+
+rule convert_shard:
+    input:
+        entry=lambda wildcards: entry_file(wildcards.dataset),
+        annotations=WORK + "/{dataset}/{split}/annotations.arrow",
+        archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split),
+    output:
+        samples=CACHE + "/{dataset}/{split}/samples/{part}.parquet",
+        offsets=CACHE + "/{dataset}/{split}/samples/{part}.offsets",
+        report=WORK + "/{dataset}/{split}/samples/{part}.json",
+    params:
+        shard=lambda wildcards: shard_number(wildcards.part),
+        folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
+        options=[
+            *("--storage", config["image"]["storage"]),
+            *("--frame-px", config["image"]["frame_px"]),
+            *("--check", config["image"]["check"]),
+            *("--max-pixels", config["image"]["max_pixels"]),
+            "--label-map" if config["label_map"] else "--no-label-map",
+            *("--row-group-rows", config["row_group_rows"]),
+        ],
+    log:
+        "logs/{dataset}/{split}/convert/{part}.log",
+    benchmark:
+        "logs/{dataset}/{split}/convert/{part}.tsv"
+    resources:
+        mem_mb=2000,
+        disk_mb=2500,
+        runtime=30,
+    conda:
+        "../envs/regioncache.yaml"
+    shell:
+        "regioncache convert {input.entry:q} {wildcards.split:q} {params.shard} {params.folders:q} {params.options:q}"
+        " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"

@@ -1,0 +1,52 @@
+# A split becomes a cache when its index.json is there, and that is written last.
+#     in:  all shards and side-cars of the split, with their reports
+#     out: <cache_dir>/<dataset>/<split>/index.json, rejects.parquet, stats.json
+
+
+rule publish_split:
+    input:
+        entry=lambda wildcards: entry_file(wildcards.dataset),
+        annotations=WORK + "/{dataset}/{split}/annotations.arrow",
+        archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split),
+        tokenizers=expand(WORK + "/tokenizers/{name}/meta.json", name=TOKENIZERS),
+        parts=lambda wildcards: [
+            part
+            for folder in step_folders()
+            for part in part_files(
+                f"{CACHE}/{wildcards.dataset}/{wildcards.split}/{folder}",
+                wildcards.dataset,
+                wildcards.split,
+                ".parquet",
+            )
+        ],
+        reports=lambda wildcards: [
+            report
+            for folder in step_folders()
+            for report in part_files(
+                f"{WORK}/{wildcards.dataset}/{wildcards.split}/{folder}",
+                wildcards.dataset,
+                wildcards.split,
+                ".json",
+            )
+        ],
+    output:
+        index=CACHE + "/{dataset}/{split}/index.json",
+        rejects=CACHE + "/{dataset}/{split}/rejects.parquet",
+        stats=CACHE + "/{dataset}/{split}/stats.json",
+    params:
+        folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
+        tokens=[word for name in TOKENIZERS for word in ("--tokens", name)],
+        prompts=[word for frame in FRAMES for word in ("--prompts", frame)],
+        budget=config["rejects"]["budget"],
+    log:
+        "logs/{dataset}/{split}/publish.log",
+    benchmark:
+        "logs/{dataset}/{split}/publish.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/regioncache.yaml"
+    shell:
+        "regioncache publish {input.entry:q} {wildcards.split:q} {params.folders:q} {params.tokens:q} {params.prompts:q}"
+        " --reject-budget {params.budget} > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}; cat {log:q}"

@@ -1,0 +1,197 @@
+"""Verbs of the build: each is one rule of the workflow, and runs without it just as well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regioncache.catalog import load_dataset_entry
+from regioncache.cli.progress import progress_bar
+from regioncache.demo import draw_demo_archives
+from regioncache.errors import ConfigError
+from regioncache.fetch import fetch_archive
+from regioncache.steps.convert import ConvertOptions, Storage, convert_shard
+from regioncache.steps.parse import parse_annotations
+from regioncache.steps.paths import BuildPaths, prompts_kind, tokens_kind
+from regioncache.steps.prompt import prompt_shard
+from regioncache.steps.publish import publish_split
+from regioncache.steps.tokenize import Template, resolve_tokenizer, tokenize_shard
+
+Entry = Annotated[Path, typer.Argument(help="Catalog entry of the dataset, a YAML file.", exists=True, dir_okay=False)]
+Split = Annotated[str, typer.Argument(help="Split of the dataset, such as train.")]
+Shard = Annotated[int, typer.Argument(help="Shard of the split, from 0.", min=0)]
+Archives = Annotated[Path, typer.Option("--archives", help="Folder of the fetched archives.")]
+Work = Annotated[Path, typer.Option("--work", help="Folder of parsed annotations, tokenizers and reports.")]
+Cache = Annotated[Path, typer.Option("--cache", help="Folder of the caches.")]
+
+ARCHIVES, WORK, CACHE = Path(".data/archives"), Path(".data/work"), Path(".data.cache")
+
+
+def _paths(entry: Path, split: str, archives: Path, work: Path, cache: Path) -> BuildPaths:
+    return BuildPaths(load_dataset_entry(entry), split, archives, work, cache)
+
+
+def _say(did: bool, what: str) -> None:
+    typer.echo(f"{what}: {'written' if did else 'stands already, nothing to do'}", err=True)
+
+
+def fetch(
+    entry: Entry,
+    archive: Annotated[str, typer.Argument(help="Key of the archive in the catalog entry.")],
+    archives: Archives = ARCHIVES,
+    mirror: Annotated[list[str] | None, typer.Option(help="Folder, file or URL prefix to try first; repeatable.")] = None,
+    offline: Annotated[bool, typer.Option(help="Open no socket: local mirrors only.")] = False,
+    tries: Annotated[int, typer.Option(help="Attempts per mirror.", min=1)] = 6,
+    timeout_s: Annotated[float, typer.Option(help="Seconds without a byte before a connection counts as dead.")] = 30,
+) -> None:
+    """Bring one archive to this machine, and verify it."""
+    dataset = load_dataset_entry(entry)
+    if archive not in dataset.archives:
+        raise ConfigError(f"{entry}: there is no archive {archive!r}; it has {', '.join(dataset.archives)}")
+    path = fetch_archive(
+        dataset.archives[archive],
+        archives / dataset.archives[archive].path,
+        mirrors=mirror or (),
+        offline=offline,
+        tries=tries,
+        timeout_s=timeout_s,
+        log=lambda line: typer.echo(line, err=True),
+    )
+    typer.echo(path)
+
+
+def parse(entry: Entry, split: Split, archives: Archives = ARCHIVES, work: Work = WORK, cache: Cache = CACHE) -> None:
+    """Decode a split's annotation file, once, into a table that every shard maps."""
+    paths = _paths(entry, split, archives, work, cache)
+    _say(parse_annotations(paths.inputs, paths.annotations), str(paths.annotations))
+
+
+def convert(
+    entry: Entry,
+    split: Split,
+    shard: Shard,
+    archives: Archives = ARCHIVES,
+    work: Work = WORK,
+    cache: Cache = CACHE,
+    storage: Annotated[Storage, typer.Option(help="What is kept of an image.")] = "auto",
+    frame_px: Annotated[int, typer.Option(help="Longest side beyond which images are shrunk.", min=1)] = 1024,
+    check: Annotated[str, typer.Option(help="header, or decode: decode every image once.")] = "header",
+    max_pixels: Annotated[int, typer.Option(help="Larger images are rejected.", min=1)] = 178_956_970,
+    label_map: Annotated[bool, typer.Option(help="Keep the map of disjoint regions.")] = True,
+    row_group_rows: Annotated[int, typer.Option(help="Rows of a row group.", min=1, max=256)] = 64,
+) -> None:
+    """Make one shard of samples."""
+    if check not in ("header", "decode"):
+        raise ConfigError(f"--check {check!r} is none of header, decode")
+    paths = _paths(entry, split, archives, work, cache)
+    options = ConvertOptions(
+        storage, frame_px, "decode" if check == "decode" else "header", max_pixels, label_map, row_group_rows
+    )
+    with progress_bar(f"{paths.dataset.name} {split} {shard}") as progress:
+        did = convert_shard(
+            paths.inputs,
+            shard,
+            annotations=paths.annotations,
+            out=paths.samples(shard),
+            report_path=paths.report("samples", shard),
+            options=options,
+            progress=progress,
+        )
+    _say(did, str(paths.samples(shard)))
+
+
+def tokenizer(
+    name: Annotated[str, typer.Argument(help="Name of the side-car, such as byt5-sca-20.")],
+    spec: Annotated[str, typer.Argument(help="byt5, a hub name, or a local folder or file.")],
+    work: Work = WORK,
+    template: Annotated[Template, typer.Option(help="sca: cut to max_length - 2 and add EOS; plain: cut.")] = "sca",
+    max_length: Annotated[int, typer.Option(help="Longest sequence.", min=3)] = 20,
+    revision: Annotated[str | None, typer.Option(help="Revision on the hub.")] = None,
+) -> None:
+    """Load a tokenizer and keep a snapshot, which every other step loads offline."""
+    folder = work / "tokenizers" / name
+    did = resolve_tokenizer(spec, revision=revision, template=template, max_length=max_length, folder=folder)
+    _say(did, str(folder))
+
+
+def tokenize(
+    entry: Entry,
+    split: Split,
+    shard: Shard,
+    name: Annotated[str, typer.Argument(help="Name of the tokens side-car.")],
+    work: Work = WORK,
+    cache: Cache = CACHE,
+) -> None:
+    """Tokenize one shard's phrases."""
+    paths = _paths(entry, split, ARCHIVES, work, cache)
+    kind = tokens_kind(name)
+    with progress_bar(f"{paths.dataset.name} {split} {shard} {kind}") as progress:
+        did = tokenize_shard(
+            paths.samples(shard),
+            paths.tokenizer(name),
+            out=paths.part(kind, shard),
+            report_path=paths.report(kind, shard),
+            progress=progress,
+        )
+    _say(did, str(paths.part(kind, shard)))
+
+
+def prompt(
+    entry: Entry,
+    split: Split,
+    shard: Shard,
+    frame: Annotated[str, typer.Argument(help="sam or square.")],
+    work: Work = WORK,
+    cache: Cache = CACHE,
+    points: Annotated[int, typer.Option(help="Points per region.", min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the points beyond the first.", min=0)] = 0,
+) -> None:
+    """Make one shard's points and low-resolution masks."""
+    paths = _paths(entry, split, ARCHIVES, work, cache)
+    kind = prompts_kind(frame)
+    with progress_bar(f"{paths.dataset.name} {split} {shard} {kind}") as progress:
+        did = prompt_shard(
+            paths.samples(shard),
+            frame,
+            points_per_region=points,
+            seed=seed,
+            out=paths.part(kind, shard),
+            report_path=paths.report(kind, shard),
+            progress=progress,
+        )
+    _say(did, str(paths.part(kind, shard)))
+
+
+def publish(
+    entry: Entry,
+    split: Split,
+    archives: Archives = ARCHIVES,
+    work: Work = WORK,
+    cache: Cache = CACHE,
+    tokens: Annotated[list[str] | None, typer.Option(help="Name of a tokens side-car; repeatable.")] = None,
+    prompts: Annotated[list[str] | None, typer.Option(help="Frame of a prompts side-car; repeatable.")] = None,
+    reject_budget: Annotated[float, typer.Option(help="Largest share of images that may be rejected.", min=0, max=1)] = 0.001,
+) -> None:
+    """Write rejects, statistics and, last, the index of a split."""
+    paths = _paths(entry, split, archives, work, cache)
+    stats = publish_split(paths, tokenizers=tokens or [], frames=prompts or [], reject_budget=reject_budget)
+    counts = stats["counts"]
+    typer.echo(
+        f"{paths.cache}: {counts['images']} of {counts['images_listed']} images, {counts.get('regions', 0)} regions,"
+        f" {counts['rejects']} rejects"
+    )
+    for reason, times in stats["rejects"].items():
+        typer.echo(f"  rejected {times}: {reason}")
+
+
+def draw_demo(
+    folder: Annotated[Path, typer.Argument(help="Where the archives go.")],
+    train_images: Annotated[int, typer.Option(min=1)] = 64,
+    val_images: Annotated[int, typer.Option(min=1)] = 16,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Draw the demo's panoptic scenes and pack them as the official archives are."""
+    with progress_bar("drawing scenes") as progress:
+        draw_demo_archives(folder, train_images=train_images, val_images=val_images, seed=seed, progress=progress)

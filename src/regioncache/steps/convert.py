@@ -1,0 +1,225 @@
+"""Step ``convert``: one shard's images and annotations to rows of ``samples``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from regioncache.archive import OpenArchive
+from regioncache.cache.label_map import encode_label_map
+from regioncache.cache.layout import shard_rows
+from regioncache.cache.writer import ROW_GROUP_ROWS, ShardWriter
+from regioncache.encode.images import store_image
+from regioncache.encode.panoptic_png import png_ids
+from regioncache.errors import BadRecordError, ConfigError
+from regioncache.geometry import FRAMES
+from regioncache.hashing import content_key
+from regioncache.schema import SAMPLES, SCHEMA_VERSION, has_side_word, huggingface_metadata
+from regioncache.sources.coco_panoptic import member_of, regions_of
+from regioncache.sources.record import Category, Regions, Reject, Report
+from regioncache.steps.parse import annotations_key, open_annotations
+from regioncache.steps.shard_report import KEY, is_done, write_shard_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from regioncache.steps.inputs import SplitInputs
+
+VERSION = 1
+Storage = Literal["auto", "original", "fit", "raw", "reference", "none"]
+_DECODING_STORAGES = ("auto", "original", "fit")
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertOptions:
+    """How rows are made.
+
+    Attributes:
+        storage: what is kept of an image; see the README.
+        frame_px: longest side beyond which ``auto``, ``fit`` and ``raw`` shrink.
+        check: ``header`` reads an image's structure, ``decode`` decodes every image once.
+        max_pixels: larger images are rejected.
+        label_map: whether to keep the map of disjoint regions, for fast masks.
+        row_group_rows: rows of a row group.
+    """
+
+    storage: Storage = "auto"
+    frame_px: int = FRAMES["sam"].size_px
+    check: Literal["header", "decode"] = "header"
+    max_pixels: int = 178_956_970
+    label_map: bool = True
+    row_group_rows: int = ROW_GROUP_ROWS
+
+
+def convert_shard(
+    inputs: SplitInputs,
+    shard: int,
+    *,
+    annotations: Path,
+    out: Path,
+    report_path: Path,
+    options: ConvertOptions,
+    progress: Callable[[int, int], None] | None = None,
+) -> bool:
+    """Write one shard of samples, its offsets, and the report of what was left out.
+
+    Args:
+        inputs: the split's archives.
+        shard: which shard, from 0.
+        annotations: the parsed table of step ``parse``.
+        out: the Parquet file.
+        report_path: the shard's report.
+        options: how rows are made.
+        progress: called with (images done, images of the shard).
+
+    Returns:
+        Whether anything was done; False where ``out`` stands already.
+
+    Raises:
+        ConfigError: images in a compressed inner archive cannot be referenced.
+        ArchiveError: an archive cannot be read, or a member's checksum is wrong.
+    """
+    dataset, split = inputs.dataset, inputs.split
+    if split.images is None or split.panoptic is None:
+        raise ConfigError(f"{dataset.name}, split {inputs.split_name}: needs both `images` and `panoptic`")
+    table_key = annotations_key(annotations)
+    if table_key is None:
+        raise ConfigError(f"{annotations} is not the output of `regioncache parse`; run that step first")
+    key = content_key(
+        "convert",
+        VERSION,
+        annotations=table_key,
+        dataset=[dataset.name, dataset.task_type, dataset.exif],
+        shard=[inputs.split_name, shard, split.shards],
+        options=asdict(options),
+    )
+    if is_done(report_path, out, key):
+        return False
+    table, categories, _ = open_annotations(annotations)
+    mine = shard_rows(len(table), split.shards, shard)
+    rows = table.slice(mine.start, len(mine))
+    image_file, _ = inputs.folder_file(split.images)
+    png_file, _ = inputs.folder_file(split.panoptic)
+    if options.storage == "reference" and image_file != inputs.path(split.images.archive):
+        raise ConfigError(
+            f"{dataset.name}: image.storage reference needs images in an archive that is not compressed inside another;"
+            " choose auto"
+        )
+    maker = _RowMaker(inputs, options, categories)
+    written = 0
+    with (
+        OpenArchive(image_file) as images,
+        OpenArchive(png_file) as pngs,
+        ShardWriter(out, SAMPLES, _metadata(inputs, key, categories, options), row_group_rows=options.row_group_rows) as writer,
+    ):
+        for done, row in enumerate(rows.to_pylist(), 1):
+            made = maker.row(row, images, pngs)
+            if made is not None:
+                writer.append(made)
+                written += 1
+            if progress is not None:
+                progress(done, len(mine))
+    write_shard_report(report_path, out, key, written, maker.report)
+    return True
+
+
+def _metadata(
+    inputs: SplitInputs, key: str, categories: list[Category], options: ConvertOptions
+) -> dict[str, str]:
+    return {
+        "huggingface": huggingface_metadata(SAMPLES, image_decodes=options.storage in _DECODING_STORAGES),
+        KEY: key,
+        "regioncache.schema_version": str(SCHEMA_VERSION),
+        "regioncache.dataset": inputs.dataset.name,
+        "regioncache.split": inputs.split_name,
+        "regioncache.categories": json.dumps([asdict(one) for one in categories]),
+    }
+
+
+class _RowMaker:
+    """Makes rows, and remembers what it had to leave out."""
+
+    def __init__(self, inputs: SplitInputs, options: ConvertOptions, categories: list[Category]) -> None:
+        self.report = Report()
+        self._inputs = inputs
+        self._options = options
+        self._categories = {one.category_id: one for one in categories}
+        images = inputs.split.images
+        self._image_archive = "" if images is None else inputs.dataset.archives[images.archive].path
+
+    def row(self, row: Mapping[str, Any], images: OpenArchive, pngs: OpenArchive) -> dict[str, Any] | None:
+        """One row of ``samples``, or None if the record was rejected."""
+        try:
+            if FRAMES["sam"].vanishes(row["height"], row["width"]):
+                raise BadRecordError("size_vanishes", f"{row['width']} x {row['height']} has no pixel in the SAM frame")
+            ids = png_ids(pngs.read(member_of(row, "png")))
+            regions = regions_of(row, ids, self._categories, self.report)
+            stored = self._stored_image(row, images)
+        except BadRecordError as error:
+            self.report.reject(Reject(row["image_id"], row["file_name"], error.reason, error.detail))
+            return None
+        self.report.count("images")
+        self.report.count("regions", len(regions.region_id))
+        self.report.count("crowd_regions", int(regions.is_crowd.sum()))
+        self.report.count("phrases", sum(map(len, regions.phrases)))
+        self.report.count(f"storage_{stored['image_storage']}")
+        return {**stored, **self._annotation_fields(row, regions)}
+
+    def _stored_image(self, row: Mapping[str, Any], images: OpenArchive) -> dict[str, Any]:
+        member = member_of(row, "image")
+        options = self._options
+        policy = "none" if options.storage in ("none", "reference") else options.storage
+        stored = store_image(
+            images.read(member),
+            policy=policy,
+            frame_px=options.frame_px,
+            check=options.check,
+            max_pixels=options.max_pixels,
+        )
+        if (stored.height, stored.width) != (row["height"], row["width"]):
+            raise BadRecordError(
+                "image_size_mismatch",
+                f"expected {row['width']} x {row['height']} as the JSON says, found {stored.width} x {stored.height}",
+            )
+        self.report.count("exif_orientation_ignored", stored.exif_orientation != 1)
+        reference = options.storage == "reference"
+        return {
+            "image": {"bytes": stored.data, "path": row["file_name"]},
+            "image_storage": "reference" if reference else stored.storage,
+            "image_width": stored.stored_width,
+            "image_height": stored.stored_height,
+            "image_archive": self._image_archive if reference else "",
+            "image_offset": member.offset if reference else 0,
+            "image_length": member.compressed_bytes if reference else 0,
+            "image_method": member.method if reference else 0,
+        }
+
+    def _annotation_fields(self, row: Mapping[str, Any], regions: Regions) -> dict[str, Any]:
+        keep_map = self._options.label_map and regions.ordinals is not None
+        return {
+            "image_id": row["image_id"],
+            "source": self._inputs.dataset.name,
+            "split": self._inputs.split_name,
+            "file_name": row["file_name"],
+            "width": row["width"],
+            "height": row["height"],
+            "coco_image_id": row["image_id"],
+            "task_type": self._inputs.dataset.task_type,
+            "label_map": encode_label_map(regions.ordinals) if keep_map and regions.ordinals is not None else b"",
+            "region_id": regions.region_id,
+            "box_xyxy": regions.box_xyxy,
+            "category_id": regions.category_id,
+            "category_index": regions.category_index,
+            "phrase_count": np.array([len(some) for some in regions.phrases], np.int32),
+            "phrases": regions.phrases,
+            "segmentation": [counts.decode("ascii") for counts in regions.counts],
+            "area": regions.area,
+            "is_crowd": regions.is_crowd,
+            "is_thing": regions.is_thing,
+            "has_side_word": np.array([any(map(has_side_word, some)) for some in regions.phrases], np.bool_),
+            "flags": regions.flags,
+        }

@@ -1,0 +1,208 @@
+"""Step ``publish``: gather what the shards' steps left, write rejects, statistics and, last, ``index.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from regioncache.atomic import atomic_path, write_bytes, write_json
+from regioncache.cache.index import CacheIndex, SidecarEntry, write_index
+from regioncache.cache.layout import (
+    META_NAME,
+    PROMPTS,
+    REJECTS_NAME,
+    SAMPLES,
+    STATS_NAME,
+    TOKENIZER_FOLDER,
+    TOKENS,
+    sidecar_folder,
+)
+from regioncache.cache.offsets import offsets_path
+from regioncache.errors import CacheError, RejectBudgetError
+from regioncache.hashing import content_key
+from regioncache.schema import REJECTS
+from regioncache.sources.record import Report
+from regioncache.steps.parse import open_annotations
+from regioncache.steps.paths import prompts_kind, tokens_kind
+from regioncache.steps.shard_report import ShardReport, read_shard_report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from regioncache.steps.inputs import SplitInputs
+    from regioncache.steps.paths import BuildPaths
+
+_PACKAGES = ("numpy", "opencv-python-headless", "pillow", "pyarrow", "pycocotools", "regioncache", "simplejpeg")
+
+
+def publish_split(
+    paths: BuildPaths, *, tokenizers: Sequence[str], frames: Sequence[str], reject_budget: float
+) -> dict[str, Any]:
+    """Publish one split.
+
+    Args:
+        paths: the split and its folders.
+        tokenizers: names of the tokens side-cars.
+        frames: names of the prompts side-cars.
+        reject_budget: largest share of listed images that may be rejected.
+
+    Returns:
+        The contents of ``stats.json``.
+
+    Raises:
+        RejectBudgetError: more was rejected; the rejects are in ``work/rejects.parquet``, and nothing is published.
+        CacheError: a shard is missing or was changed after its step.
+    """
+    inputs, cache = paths.inputs, paths.cache
+    samples = _reports(paths, SAMPLES)
+    tokens = {name: _reports(paths, tokens_kind(name)) for name in tokenizers}
+    prompts = {name: _reports(paths, prompts_kind(name)) for name in frames}
+    total = _total(open_annotations(paths.annotations)[2], samples, tokens, prompts)
+    stats = _stats(inputs, total)
+    _write_rejects(paths.work / REJECTS_NAME, inputs.split_name, total)
+    _check_budget(inputs, total, reject_budget, paths.work / REJECTS_NAME)
+    for name in tokenizers:
+        _copy_tokenizer(paths.tokenizer(name), sidecar_folder(cache, TOKENS, name))
+    _write_rejects(cache / REJECTS_NAME, inputs.split_name, total)
+    write_json(cache / STATS_NAME, stats)
+    index = CacheIndex(
+        dataset=inputs.dataset.name,
+        split=inputs.split_name,
+        key=content_key("publish", 1, samples=[one.key for one in samples]),
+        shards=[one.entry for one in samples],
+        tokens={
+            name: SidecarEntry(_tokenizer_key(paths.tokenizer(name)), [one.entry for one in found])
+            for name, found in tokens.items()
+        },
+        prompts={
+            name: SidecarEntry(content_key("prompts", 1, shards=[one.key for one in found]), [one.entry for one in found])
+            for name, found in prompts.items()
+        },
+        counts=total.counts,
+        licence={"annotations": inputs.dataset.licence.annotations, "images": inputs.dataset.licence.images},
+        provenance=_provenance(inputs),
+        archives_dir=os.path.relpath(inputs.archives_dir.absolute(), cache.absolute()),
+    )
+    write_index(cache, index)
+    _remove_unlisted(cache, index)
+    return stats
+
+
+def _reports(paths: BuildPaths, kind: str) -> list[ShardReport]:
+    found = []
+    for shard in range(paths.inputs.split.shards):
+        report = read_shard_report(paths.report(kind, shard))
+        path = paths.part(kind, shard)
+        size = path.stat().st_size if path.exists() else None
+        if size != report.entry.bytes:
+            raise CacheError(
+                path,
+                "changed after it was built" if size is not None else "missing",
+                expected=f"{report.entry.bytes} bytes",
+                found=f"{size} bytes",
+                remedy="Delete it and run the same command again",
+            )
+        found.append(report)
+    return found
+
+
+def _total(
+    parsed: Report,
+    samples: list[ShardReport],
+    tokens: Mapping[str, list[ShardReport]],
+    prompts: Mapping[str, list[ShardReport]],
+) -> Report:
+    total = Report(list(parsed.rejects), dict(parsed.counts))
+    for one in samples:
+        total.rejects.extend(one.report.rejects)
+        for name, amount in one.report.counts.items():
+            total.count(name, amount)
+    for kind, sidecars in ((TOKENS, tokens), (PROMPTS, prompts)):
+        for side, reports in sidecars.items():
+            for one in reports:
+                for name, amount in one.report.counts.items():
+                    total.count(f"{kind}/{side}/{name}", amount)
+    total.rejects.sort(key=lambda one: (one.image_id, one.region_id, one.reason))
+    total.counts["rejects"] = len(total.rejects)
+    total.counts.setdefault("images", 0)
+    return total
+
+
+def _stats(inputs: SplitInputs, total: Report) -> dict[str, Any]:
+    return {
+        "dataset": inputs.dataset.name,
+        "split": inputs.split_name,
+        "counts": total.counts,
+        "expected_images": inputs.split.expected_images,
+        "rejects": dict(sorted(Counter(one.reason for one in total.rejects).items())),
+    }
+
+
+def _write_rejects(path: Path, split: str, total: Report) -> None:
+    rows = [
+        {
+            "split": split,
+            "image_id": one.image_id,
+            "region_id": one.region_id,
+            "file_name": one.file_name,
+            "reason": one.reason,
+            "detail": one.detail,
+        }
+        for one in total.rejects
+    ]
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=REJECTS), temporary)
+
+
+def _check_budget(inputs: SplitInputs, total: Report, budget: float, where: Path) -> None:
+    listed, rejected = total.counts["images_listed"], len({one.image_id for one in total.rejects})
+    if rejected > budget * listed:
+        reasons = Counter(one.reason for one in total.rejects).most_common(4)
+        raise RejectBudgetError(
+            f"{inputs.dataset.name}, split {inputs.split_name}: {rejected} of {listed} images were rejected, which is more"
+            f" than rejects.budget allows (expected at most {budget * listed:g}, found {rejected}):"
+            f" {', '.join(f'{reason} {times}' for reason, times in reasons)}. Look at {where}, then mend the archives, or"
+            " raise rejects.budget in config.yaml if the loss is acceptable"
+        )
+
+
+def _tokenizer_key(snapshot: Path) -> str:
+    key: str = json.loads((snapshot / META_NAME).read_bytes())["key"]
+    return key
+
+
+def _copy_tokenizer(snapshot: Path, folder: Path) -> None:
+    """Keep the tokenizer beside its tokens, so that the cache can be decoded without the build's folders."""
+    for source in sorted(snapshot.iterdir()):
+        if source.is_file() and source.name != META_NAME:
+            write_bytes(folder / TOKENIZER_FOLDER / source.name, source.read_bytes())
+    write_bytes(folder / META_NAME, (snapshot / META_NAME).read_bytes())
+
+
+def _provenance(inputs: SplitInputs) -> dict[str, Any]:
+    sha256s = inputs.sha256s()
+    return {
+        "archives": {
+            inputs.dataset.archives[key].path: {"sha256": sha256, "urls": list(inputs.dataset.archives[key].urls)}
+            for key, sha256 in sha256s.items()
+        },
+        "homepage": inputs.dataset.homepage,
+        "packages": {name: version(name) for name in _PACKAGES},
+    }
+
+
+def _remove_unlisted(cache: Path, index: CacheIndex) -> None:
+    """Remove shards of an earlier build with another number of shards; their folders hold nothing else."""
+    listed = {cache / folder / entry.name for folder, entry in index.files()}
+    listed |= {offsets_path(path) for path in listed}
+    for folder in {path.parent for path in listed}:
+        for path in folder.glob("part-*-of-*"):
+            if path not in listed:
+                path.unlink()
