@@ -11,7 +11,7 @@ from regioncache.catalog import load_dataset_entry
 from regioncache.cli.progress import progress_bar
 from regioncache.demo import draw_demo_archives
 from regioncache.errors import ConfigError
-from regioncache.fetch import fetch_archive
+from regioncache.fetch.archive import fetch_archive
 from regioncache.steps.convert import ConvertOptions, Storage, convert_shard
 from regioncache.steps.parse import parse_annotations
 from regioncache.steps.paths import BuildPaths, prompts_kind, tokens_kind

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from regioncache.errors import BadRecordError
 
@@ -33,6 +33,9 @@ def png_ids(data: bytes) -> NDArray[np.uint32]:
                 raise BadRecordError("panoptic_png_mode", f"expected an RGB PNG, found {image.format} {image.mode}")
             image.load()
             return _rgbx_words(image) & ID_BITS
+    except UnidentifiedImageError as error:  # its text holds an address, which differs between runs
+        found = f"{len(data)} bytes beginning {data[:8]!r}"
+        raise BadRecordError("panoptic_undecodable", f"expected a panoptic PNG, found {found}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadRecordError("panoptic_undecodable", f"expected a panoptic PNG: {error}") from error
 

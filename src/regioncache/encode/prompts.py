@@ -36,8 +36,8 @@ def region_points(
     """Pixels inside of each region's mask: the most interior one, then uniform draws with replacement.
 
     The most interior pixel is the one farthest (Euclidean) from the nearest pixel outside of the mask, where everything
-    beyond the image is outside; among equals the first one in row-major order. The draws of a region depend on ``seed``,
-    ``image_id`` and its region id, and on no other region.
+    beyond the image is outside; among equals the first one in row-major order. The draws of a region depend on
+    ``seed``, ``image_id`` and its region id, and on no other region.
 
     Args:
         counts: compressed RLE of n masks.
@@ -106,7 +106,8 @@ def _uniform(count: int, seed: int, image_id: int, region_id: int) -> NDArray[np
         key=np.array([seed & WORD, image_id & WORD], np.uint64),
         counter=np.array([0, 0, 0, region_id & WORD], np.uint64),
     )
-    return (generator.random_raw(count) >> np.uint64(11)) * 2.0**-53
+    words: NDArray[np.uint64] = generator.random_raw(count)
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _pixels_at(
@@ -126,7 +127,7 @@ def low_res_ordinals(
     """An ordinal map (height, width) in the frame's low resolution: nearest pixel, padded with 0 right and below.
 
     Returns:
-        (low_res_px, low_res_px) of the same type, equal to what Segment Anything's processor makes of a segmentation map.
+        (low_res_px, low_res_px) of the same type, equal to what Segment Anything's processor makes of the map.
     """
     height, width = ordinals.shape
     new_height, new_width = frame.low_res_hw(height, width)

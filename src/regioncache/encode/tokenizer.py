@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +19,6 @@ from regioncache.hashing import content_key, sha256_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -41,7 +42,8 @@ class TokenizerIdentity:
         special_tokens: name (``eos_token``) to token and id.
         padding_side: left or right.
         truncation_side: left or right.
-        kind: what does the work: ``bytes`` (ByT5's rule, here), ``rust`` (the library's backend) or ``python`` (the library).
+        kind: what does the work: ``bytes`` (ByT5's rule, here), ``rust`` (the library's backend) or ``python`` (the
+            library).
     """
 
     spec: str
@@ -102,8 +104,8 @@ class Tokenizer:
 
         Args:
             texts: n phrases.
-            template: ``sca`` tokenizes with the library's own special tokens, cuts to ``max_length - 2`` and appends EOS
-                (which ByT5 then has twice, as in the original); ``plain`` tokenizes and cuts to ``max_length``.
+            template: ``sca`` tokenizes with the library's own special tokens, cuts to ``max_length - 2`` and appends
+                EOS (which ByT5 then has twice, as in the original); ``plain`` tokenizes and cuts to ``max_length``.
             max_length: most ids of a phrase; with ``sca`` the result has at most ``max_length - 1``.
 
         Returns:
@@ -190,14 +192,18 @@ class Tokenizer:
     def save(self, folder: Path) -> None:
         """Write all that ``load_saved`` needs into ``folder``: the library's files, and the identity last."""
         folder.mkdir(parents=True, exist_ok=True)
-        if self.identity == BYT5:
-            # All that transformers' AutoTokenizer needs to open the folder; the class holds the rest.
-            write_json(folder / "tokenizer_config.json", {"tokenizer_class": BYT5.class_name})
-        else:
-            if self.identity.kind == "rust":
-                self.library.backend_tokenizer.no_truncation()  # or the limit of the last call becomes part of the files
-            self.library.save_pretrained(folder)
-        names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != IDENTITY_FILE)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".tmp-") as temporary:
+            written = Path(temporary)
+            if self.identity == BYT5:
+                # All that transformers' AutoTokenizer needs to open the folder; the class holds the rest.
+                write_json(written / "tokenizer_config.json", {"tokenizer_class": BYT5.class_name})
+            else:
+                if self.identity.kind == "rust":
+                    self.library.backend_tokenizer.no_truncation()  # the limit of the last call is no part of it
+                self.library.save_pretrained(written)
+            saved_files = {path.name: sha256_file(path) for path in sorted(written.iterdir()) if path.is_file()}
+            for name in saved_files:
+                (written / name).replace(folder / name)
         parts = {
             "version": IDENTITY_VERSION,
             "spec": self.identity.spec,
@@ -209,7 +215,7 @@ class Tokenizer:
             "padding_side": self.identity.padding_side,
             "truncation_side": self.identity.truncation_side,
             "kind": self.identity.kind,
-            "saved_files": {name: sha256_file(folder / name) for name in names},
+            "saved_files": saved_files,
         }
         write_json(folder / IDENTITY_FILE, parts)
 

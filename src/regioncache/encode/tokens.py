@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -96,11 +97,11 @@ def _from_hub(spec: str, revision: str | None) -> Tokenizer:
         folder = huggingface_hub.snapshot_download(
             spec, revision=revision, allow_patterns=[*VOCABULARY_PATTERNS, "config.json"]
         )
-    except Exception as error:  # noqa: BLE001  (the hub's client raises errors of several libraries)
+    except Exception as error:  # (the hub's client raises errors of several libraries)
         where = f" at revision {revision}" if revision else ""
         raise TokenizerError(
-            f"tokenizer {spec!r}{where}: there is no such local folder or file, and the Hugging Face hub did not give it"
-            f" ({type(error).__name__}: {error}). Correct the name, connect to a network, or give a local folder"
+            f"tokenizer {spec!r}{where}: there is no such local folder or file, and the Hugging Face hub did not give"
+            f" it ({type(error).__name__}: {error}). Correct the name, connect to a network, or give a local folder"
         ) from error
     return _from_folder(Path(folder), spec)
 
@@ -125,8 +126,8 @@ def _from_folder(folder: Path, spec: str) -> Tokenizer:
             library = _from_sentencepiece(models[0])
         else:
             raise TokenizerError(
-                f"tokenizer {spec!r}: {folder} holds no tokenizer. Looked for {' or '.join(CLASS_FILES)}, tokenizer.json,"
-                " vocab.json or encoder.json with merges.txt or vocab.bpe, and one *.model; found"
+                f"tokenizer {spec!r}: {folder} holds no tokenizer. Looked for {' or '.join(CLASS_FILES)},"
+                " tokenizer.json, vocab.json or encoder.json with merges.txt or vocab.bpe, and one *.model; found"
                 f" {', '.join(sorted(path.name for path in folder.iterdir())[:20]) or 'nothing'}"
             )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
@@ -142,7 +143,8 @@ def _from_file(path: Path) -> Tokenizer:
             library = _from_json(path, None)
         else:
             raise TokenizerError(
-                f"tokenizer {str(path)!r}: expected a tokenizer.json or a SentencePiece *.model. Name its folder instead"
+                f"tokenizer {str(path)!r}: expected a tokenizer.json or a SentencePiece *.model."
+                " Name its folder instead"
             )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
         raise _unloadable(path.name, path, error) from error
@@ -151,13 +153,13 @@ def _from_file(path: Path) -> Tokenizer:
 
 def _unloadable(spec: str, path: Path, error: Exception) -> TokenizerError:
     return TokenizerError(
-        f"tokenizer {spec!r}: {path} is there and does not load ({type(error).__name__}: {error}). Fetch its files again,"
-        " or install what the message asks for"
+        f"tokenizer {spec!r}: {path} is there and does not load ({type(error).__name__}: {error})."
+        " Fetch its files again, or install what the message asks for"
     )
 
 
 def _from_json(path: Path, special_tokens_map: Path | None) -> Any:  # noqa: ANN401  (a class without types)
-    """A ``tokenizer.json`` that stands alone; it does not say which token ends a text, so the usual spellings decide."""
+    """A ``tokenizer.json`` that stands alone: it does not say which token ends a text, so usual spellings decide."""
     content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict) or "model" not in content:
         raise ValueError("not the JSON of the tokenizers library: no 'model'")
@@ -179,9 +181,7 @@ def _from_sentencepiece(path: Path) -> Any:  # noqa: ANN401  (a class without ty
     """The transformers class of the model's type, T5's for unigram and Llama's for byte-pair encoding."""
     if not (importlib.util.find_spec("sentencepiece") and importlib.util.find_spec("google.protobuf")):
         raise ImportError("a SentencePiece *.model needs the packages sentencepiece and protobuf")
-    from sentencepiece import sentencepiece_model_pb2  # noqa: PLC0415  (needed for this kind only)
-
-    model = sentencepiece_model_pb2.ModelProto()
+    model = importlib.import_module("sentencepiece.sentencepiece_model_pb2").ModelProto()
     try:
         model.ParseFromString(path.read_bytes())
     except Exception as error:  # (protobuf's DecodeError has no base but Exception)
