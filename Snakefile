@@ -35,6 +35,6 @@ for _name in CATALOG:
     rule:
         name:
             f"cache_{_name}"
-        localrule: True
         input:
             index_files(_name),
+        localrule: True

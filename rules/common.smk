@@ -1,4 +1,4 @@
-# What every rule needs: the catalog, where files lie, and the command.
+# What all rules share: the catalog, where files lie, and the command.
 import sys
 from pathlib import Path
 
@@ -14,12 +14,17 @@ except ConfigError as error:
 # The command of the environment that runs this workflow, also where that is not activated.
 shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
 
-ARCHIVES, WORK, CACHE = (config[key] for key in ("archives_dir", "work_dir", "cache_dir"))
+ARCHIVES, WORK, CACHE = (
+    config[key] for key in ("archives_dir", "work_dir", "cache_dir")
+)
 ARCHIVE_OF_PATH = {
     archive.path: (dataset.name, key)
     for dataset in CATALOG.values()
     for key, archive in dataset.archives.items()
 }
+SPLIT_WORK, SPLIT_CACHE = (
+    f"{folder}/{{dataset}}/{{split}}" for folder in (WORK, CACHE)
+)
 TOKENIZERS, FRAMES = config["tokenizers"], config["prompts"]["frames"]
 
 
@@ -41,7 +46,25 @@ def entry_file(dataset):
 def archive_files(dataset, split):
     """The fetched archives of a split."""
     entry = CATALOG[dataset]
-    return [f"{ARCHIVES}/{entry.archives[key].path}" for key in entry.splits[split].archive_keys()]
+    return [
+        f"{ARCHIVES}/{entry.archives[key].path}"
+        for key in entry.splits[split].archive_keys()
+    ]
+
+
+def local_archive(wildcards):
+    """A local archive is an input of its fetching: this workflow may be what makes it."""
+    dataset, key = ARCHIVE_OF_PATH[wildcards.archive]
+    local = CATALOG[dataset].archives[key].local
+    return [local] if local is not None else []
+
+
+def tokenizer_files(wildcards):
+    """A local tokenizer's files are inputs: when they change, tokens are made again."""
+    spec = Path(TOKENIZERS[wildcards.name]["spec"])
+    if spec.is_dir():
+        return sorted(str(path) for path in spec.iterdir() if path.is_file())
+    return [str(spec)] if spec.is_file() else []
 
 
 def shard_number(part):
@@ -52,7 +75,9 @@ def shard_number(part):
 def part_files(folder, dataset, split, suffix):
     """All parts of one folder of a split; the number of shards is in the catalog, so nothing needs to be downloaded to know them."""
     shards = CATALOG[dataset].splits[split].shards
-    names = [part_name(shard, shards).replace(".parquet", suffix) for shard in range(shards)]
+    names = [
+        part_name(shard, shards).replace(".parquet", suffix) for shard in range(shards)
+    ]
     return [f"{folder}/{name}" for name in names]
 
 
@@ -67,4 +92,6 @@ def step_folders():
 
 def index_files(dataset):
     """What a cache target asks for."""
-    return [f"{CACHE}/{dataset}/{split}/index.json" for split in CATALOG[dataset].splits]
+    return [
+        f"{CACHE}/{dataset}/{split}/index.json" for split in CATALOG[dataset].splits
+    ]

@@ -9,19 +9,19 @@ rule parse_annotations:
         entry=lambda wildcards: entry_file(wildcards.dataset),
         archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split),
     output:
-        WORK + "/{dataset}/{split}/annotations.arrow",
-    params:
-        folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
+        f"{SPLIT_WORK}/annotations.arrow",
     log:
         "logs/{dataset}/{split}/parse.log",
     benchmark:
         "logs/{dataset}/{split}/parse.tsv"
+    conda:
+        "../envs/regioncache.yaml"
     resources:
         mem_mb=4000,
         disk_mb=1000,
         runtime=30,
-    conda:
-        "../envs/regioncache.yaml"
+    params:
+        folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
     shell:
         "regioncache parse {input.entry:q} {wildcards.split:q} {params.folders:q}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
@@ -30,12 +30,22 @@ rule parse_annotations:
 rule convert_shard:
     input:
         entry=lambda wildcards: entry_file(wildcards.dataset),
-        annotations=WORK + "/{dataset}/{split}/annotations.arrow",
+        annotations=f"{SPLIT_WORK}/annotations.arrow",
         archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split),
     output:
-        samples=CACHE + "/{dataset}/{split}/samples/{part}.parquet",
-        offsets=CACHE + "/{dataset}/{split}/samples/{part}.offsets",
-        report=WORK + "/{dataset}/{split}/samples/{part}.json",
+        samples=f"{SPLIT_CACHE}/samples/{{part}}.parquet",
+        offsets=f"{SPLIT_CACHE}/samples/{{part}}.offsets",
+        report=f"{SPLIT_WORK}/samples/{{part}}.json",
+    log:
+        "logs/{dataset}/{split}/convert/{part}.log",
+    benchmark:
+        "logs/{dataset}/{split}/convert/{part}.tsv"
+    conda:
+        "../envs/regioncache.yaml"
+    resources:
+        mem_mb=2000,
+        disk_mb=2500,
+        runtime=30,
     params:
         shard=lambda wildcards: shard_number(wildcards.part),
         folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
@@ -47,16 +57,6 @@ rule convert_shard:
             "--label-map" if config["label_map"] else "--no-label-map",
             *("--row-group-rows", config["row_group_rows"]),
         ],
-    log:
-        "logs/{dataset}/{split}/convert/{part}.log",
-    benchmark:
-        "logs/{dataset}/{split}/convert/{part}.tsv"
-    resources:
-        mem_mb=2000,
-        disk_mb=2500,
-        runtime=30,
-    conda:
-        "../envs/regioncache.yaml"
     shell:
         "regioncache convert {input.entry:q} {wildcards.split:q} {params.shard} {params.folders:q} {params.options:q}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"

@@ -4,19 +4,21 @@
 #          <cache_dir>/<dataset>/<split>/prompts/<frame>/part-*.parquet
 
 
-def tokenizer_files(wildcards):
-    """A local tokenizer's files are inputs: when they change, tokens are made again."""
-    spec = Path(TOKENIZERS[wildcards.name]["spec"])
-    if spec.is_dir():
-        return sorted(str(path) for path in spec.iterdir() if path.is_file())
-    return [str(spec)] if spec.is_file() else []
-
-
 rule resolve_tokenizer:
     input:
         tokenizer_files,
     output:
-        WORK + "/tokenizers/{name}/meta.json",
+        f"{WORK}/tokenizers/{{name}}/meta.json",
+    log:
+        "logs/tokenizers/{name}.log",
+    benchmark:
+        "logs/tokenizers/{name}.tsv"
+    retries: 2
+    conda:
+        "../envs/regioncache.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
     params:
         spec=lambda wildcards: TOKENIZERS[wildcards.name]["spec"],
         template=lambda wildcards: TOKENIZERS[wildcards.name]["template"],
@@ -26,19 +28,9 @@ rule resolve_tokenizer:
             if TOKENIZERS[wildcards.name].get("revision")
             else []
         ),
-        work=WORK,
-    log:
-        "logs/tokenizers/{name}.log",
-    benchmark:
-        "logs/tokenizers/{name}.tsv"
-    retries: 2
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    conda:
-        "../envs/regioncache.yaml"
+        folders=["--work", WORK],
     shell:
-        "regioncache tokenizer {wildcards.name:q} {params.spec:q} --work {params.work:q} --template {params.template}"
+        "regioncache tokenizer {wildcards.name:q} {params.spec:q} {params.folders:q} --template {params.template}"
         " --max-length {params.max_length} {params.revision:q}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
 
@@ -46,25 +38,25 @@ rule resolve_tokenizer:
 rule tokenize_shard:
     input:
         entry=lambda wildcards: entry_file(wildcards.dataset),
-        samples=CACHE + "/{dataset}/{split}/samples/{part}.parquet",
-        tokenizer=WORK + "/tokenizers/{name}/meta.json",
+        samples=f"{SPLIT_CACHE}/samples/{{part}}.parquet",
+        tokenizer=f"{WORK}/tokenizers/{{name}}/meta.json",
     output:
-        tokens=CACHE + "/{dataset}/{split}/tokens/{name}/{part}.parquet",
-        offsets=CACHE + "/{dataset}/{split}/tokens/{name}/{part}.offsets",
-        report=WORK + "/{dataset}/{split}/tokens/{name}/{part}.json",
-    params:
-        shard=lambda wildcards: shard_number(wildcards.part),
-        folders=["--work", WORK, "--cache", CACHE],
+        tokens=f"{SPLIT_CACHE}/tokens/{{name}}/{{part}}.parquet",
+        offsets=f"{SPLIT_CACHE}/tokens/{{name}}/{{part}}.offsets",
+        report=f"{SPLIT_WORK}/tokens/{{name}}/{{part}}.json",
     log:
         "logs/{dataset}/{split}/tokens/{name}/{part}.log",
     benchmark:
         "logs/{dataset}/{split}/tokens/{name}/{part}.tsv"
+    conda:
+        "../envs/regioncache.yaml"
     resources:
         mem_mb=2000,
         disk_mb=500,
         runtime=20,
-    conda:
-        "../envs/regioncache.yaml"
+    params:
+        shard=lambda wildcards: shard_number(wildcards.part),
+        folders=["--work", WORK, "--cache", CACHE],
     shell:
         "regioncache tokenize {input.entry:q} {wildcards.split:q} {params.shard} {wildcards.name:q} {params.folders:q}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
@@ -73,26 +65,26 @@ rule tokenize_shard:
 rule prompt_shard:
     input:
         entry=lambda wildcards: entry_file(wildcards.dataset),
-        samples=CACHE + "/{dataset}/{split}/samples/{part}.parquet",
+        samples=f"{SPLIT_CACHE}/samples/{{part}}.parquet",
     output:
-        prompts=CACHE + "/{dataset}/{split}/prompts/{frame}/{part}.parquet",
-        offsets=CACHE + "/{dataset}/{split}/prompts/{frame}/{part}.offsets",
-        report=WORK + "/{dataset}/{split}/prompts/{frame}/{part}.json",
+        prompts=f"{SPLIT_CACHE}/prompts/{{frame}}/{{part}}.parquet",
+        offsets=f"{SPLIT_CACHE}/prompts/{{frame}}/{{part}}.offsets",
+        report=f"{SPLIT_WORK}/prompts/{{frame}}/{{part}}.json",
+    log:
+        "logs/{dataset}/{split}/prompts/{frame}/{part}.log",
+    benchmark:
+        "logs/{dataset}/{split}/prompts/{frame}/{part}.tsv"
+    conda:
+        "../envs/regioncache.yaml"
+    resources:
+        mem_mb=2000,
+        disk_mb=500,
+        runtime=30,
     params:
         shard=lambda wildcards: shard_number(wildcards.part),
         folders=["--work", WORK, "--cache", CACHE],
         points=config["prompts"]["points_per_region"],
         seed=config["prompts"]["seed"],
-    log:
-        "logs/{dataset}/{split}/prompts/{frame}/{part}.log",
-    benchmark:
-        "logs/{dataset}/{split}/prompts/{frame}/{part}.tsv"
-    resources:
-        mem_mb=2000,
-        disk_mb=500,
-        runtime=30,
-    conda:
-        "../envs/regioncache.yaml"
     shell:
         "regioncache prompt {input.entry:q} {wildcards.split:q} {params.shard} {wildcards.frame} {params.folders:q}"
         " --points {params.points} --seed {params.seed}"

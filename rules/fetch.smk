@@ -15,47 +15,44 @@ rule draw_demo:
         "logs/draw_demo.log",
     benchmark:
         "logs/draw_demo.tsv"
+    conda:
+        "../envs/regioncache.yaml"
     resources:
         mem_mb=1000,
         disk_mb=100,
         runtime=5,
-    conda:
-        "../envs/regioncache.yaml"
     shell:
         "regioncache draw-demo .data/demo > {log:q} 2>&1"
-
-
-def local_archive(wildcards):
-    """A local archive that a rule of this workflow makes is an input of the rule that fetches it."""
-    dataset, key = ARCHIVE_OF_PATH[wildcards.archive]
-    local = CATALOG[dataset].archives[key].local
-    return [local] if local is not None else []
 
 
 rule fetch_archive:
     input:
         local=local_archive,
     output:
-        ARCHIVES + "/{archive}",
-    params:
-        entry=lambda wildcards: entry_file(ARCHIVE_OF_PATH[wildcards.archive][0]),
-        key=lambda wildcards: ARCHIVE_OF_PATH[wildcards.archive][1],
-        mirrors=[word for mirror in config["fetch"]["mirrors"] for word in ("--mirror", mirror)],
-        offline="--offline" if config["fetch"]["offline"] else "--no-offline",
-        tries=config["fetch"]["tries"],
-        timeout_s=config["fetch"]["timeout_s"],
-        archives=ARCHIVES,
+        f"{ARCHIVES}/{{archive}}",
     log:
         "logs/fetch/{archive}.log",
     benchmark:
         "logs/fetch/{archive}.tsv"
+    conda:
+        "../envs/regioncache.yaml"
     resources:
         downloads=1,
         mem_mb=500,
         runtime=720,
-    conda:
-        "../envs/regioncache.yaml"
+    params:
+        entry=lambda wildcards: entry_file(ARCHIVE_OF_PATH[wildcards.archive][0]),
+        key=lambda wildcards: ARCHIVE_OF_PATH[wildcards.archive][1],
+        mirrors=[
+            word
+            for mirror in config["fetch"]["mirrors"]
+            for word in ("--mirror", mirror)
+        ],
+        offline="--offline" if config["fetch"]["offline"] else "--no-offline",
+        tries=config["fetch"]["tries"],
+        timeout_s=config["fetch"]["timeout_s"],
+        folders=["--archives", ARCHIVES],
     shell:
-        "regioncache fetch {params.entry:q} {params.key:q} --archives {params.archives:q}"
+        "regioncache fetch {params.entry:q} {params.key:q} {params.folders:q}"
         " {params.mirrors:q} {params.offline} --tries {params.tries} --timeout-s {params.timeout_s}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"

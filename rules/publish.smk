@@ -6,9 +6,9 @@
 rule publish_split:
     input:
         entry=lambda wildcards: entry_file(wildcards.dataset),
-        annotations=WORK + "/{dataset}/{split}/annotations.arrow",
+        annotations=f"{SPLIT_WORK}/annotations.arrow",
         archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split),
-        tokenizers=expand(WORK + "/tokenizers/{name}/meta.json", name=TOKENIZERS),
+        tokenizers=[f"{WORK}/tokenizers/{name}/meta.json" for name in TOKENIZERS],
         parts=lambda wildcards: [
             part
             for folder in step_folders()
@@ -30,23 +30,23 @@ rule publish_split:
             )
         ],
     output:
-        index=CACHE + "/{dataset}/{split}/index.json",
-        rejects=CACHE + "/{dataset}/{split}/rejects.parquet",
-        stats=CACHE + "/{dataset}/{split}/stats.json",
+        index=f"{SPLIT_CACHE}/index.json",
+        rejects=f"{SPLIT_CACHE}/rejects.parquet",
+        stats=f"{SPLIT_CACHE}/stats.json",
+    log:
+        "logs/{dataset}/{split}/publish.log",
+    benchmark:
+        "logs/{dataset}/{split}/publish.tsv"
+    conda:
+        "../envs/regioncache.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
     params:
         folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
         tokens=[word for name in TOKENIZERS for word in ("--tokens", name)],
         prompts=[word for frame in FRAMES for word in ("--prompts", frame)],
         budget=config["rejects"]["budget"],
-    log:
-        "logs/{dataset}/{split}/publish.log",
-    benchmark:
-        "logs/{dataset}/{split}/publish.tsv"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    conda:
-        "../envs/regioncache.yaml"
     shell:
         "regioncache publish {input.entry:q} {wildcards.split:q} {params.folders:q} {params.tokens:q} {params.prompts:q}"
         " --reject-budget {params.budget} > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}; cat {log:q}"

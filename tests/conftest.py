@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from built_cache import build, draw_and_fetch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -19,3 +20,10 @@ def shared() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small cache of drawn scenes, 12 images in 3 shards, ByT5 tokens, both frames; not to be changed."""
+    paths = draw_and_fetch(tmp_path_factory.mktemp("made"))
+    return build(paths, frames=("sam", "square"), points_per_region=2)

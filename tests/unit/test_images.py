@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -86,7 +87,7 @@ def test_raw_pixels_resized_are_those_of_the_recorded_original(shared: Path, nam
     stored = store((pack / f"inputs/images/{name}.png").read_bytes(), "raw")
     assert (stored.storage, stored.format) == ("raw", "RGB")
     pixels = Image.frombytes("RGB", (stored.stored_width, stored.stored_height), stored.data)
-    height, width = expected["reshaped_input_size"]
+    height, width = expected["reshaped_hw"]
     resized = pixels.resize((width, height), Image.Resampling.BILINEAR)
     assert hashlib.sha256(resized.tobytes()).hexdigest() == expected["resized"]["sha256"]
 
@@ -101,29 +102,29 @@ def test_raw_pixels_of_a_larger_image_are_at_the_size_of_the_frame() -> None:
 
 @pytest.mark.parametrize("check", ["header", "decode"])
 @pytest.mark.parametrize(
-    ("name", "kind", "size_wh", "orientation"),
+    ("name", "expected"),
     [
-        ("hopper_gray.jpg", "JPEG", (128, 128), 1),
-        ("pil_sample_cmyk.jpg", "JPEG", (100, 100), 1),
-        ("frozenpond.mpo", "JPEG", (640, 480), 1),
-        ("hopper_bad_exif.jpg", "JPEG", (500, 500), 1),
-        ("hopper_orientation_6.jpg", "JPEG", (128, 128), 6),
-        ("orientation_rectangle.jpg", "JPEG", (2, 1), 8),
-        ("hopper_orientation_5.webp", "WEBP", (128, 128), 5),
-        ("junk_jpeg_header.jpg", "JPEG", (1024, 768), 1),
-        ("transparent.webp", "WEBP", (200, 150), 1),
-        ("uncompressed_la.png", "PNG", (128, 128), 1),
-        ("apng_mode_16bit.png", "PNG", (128, 64), 1),
-        ("i_trns.png", "PNG", (64, 64), 1),
+        ("hopper_gray.jpg", ("JPEG", 128, 128, 1)),
+        ("pil_sample_cmyk.jpg", ("JPEG", 100, 100, 1)),
+        ("frozenpond.mpo", ("JPEG", 640, 480, 1)),
+        ("hopper_bad_exif.jpg", ("JPEG", 500, 500, 1)),
+        ("hopper_orientation_6.jpg", ("JPEG", 128, 128, 6)),
+        ("orientation_rectangle.jpg", ("JPEG", 2, 1, 8)),
+        ("hopper_orientation_5.webp", ("WEBP", 128, 128, 5)),
+        ("junk_jpeg_header.jpg", ("JPEG", 1024, 768, 1)),
+        ("transparent.webp", ("WEBP", 200, 150, 1)),
+        ("uncompressed_la.png", ("PNG", 128, 128, 1)),
+        ("apng_mode_16bit.png", ("PNG", 128, 64, 1)),
+        ("i_trns.png", ("PNG", 64, 64, 1)),
     ],
 )
 def test_odd_but_whole_files_are_taken_with_stored_size_and_orientation_as_the_file_says(
-    shared: Path, name: str, kind: str, size_wh: tuple[int, int], orientation: int, check: str
+    shared: Path, name: str, expected: tuple[str, int, int, int], check: str
 ) -> None:
     data = (shared / "samples/robustness" / name).read_bytes()
     stored = store(data, "auto", check)
     assert stored.data == data
-    assert (stored.format, stored.width, stored.height, stored.exif_orientation) == (kind, *size_wh, orientation)
+    assert (stored.format, stored.width, stored.height, stored.exif_orientation) == expected
 
 
 @pytest.mark.parametrize("check", ["header", "decode"])
@@ -215,7 +216,5 @@ def test_bytes_damaged_anywhere_are_taken_or_refused_and_nothing_else(seed: int)
     for place in rng.integers(0, len(data), size=4):
         data[place] = rng.integers(256)
     for check in ("header", "decode"):
-        try:
-            store(bytes(data), "raw", check)
-        except BadRecordError as error:
-            assert error.reason in {"image_undecodable", "image_too_large"}
+        with contextlib.suppress(BadRecordError):
+            assert len(store(bytes(data), "raw", check).data) % 3 == 0

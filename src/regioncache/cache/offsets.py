@@ -9,7 +9,8 @@ is safe to delete. Per row it holds:
 * for lists, the position of the first value (of booleans: in bits), and of byte strings also the position after the last,
 * ``n:<column>``, how many values a list of the row has (``n:region_id`` is its number of regions).
 
-Record 0 is not a row; its first four numbers are the layout version, the shard's bytes, the CRC-32 of its footer and its rows.
+Record 0 is not a row; its first numbers are the layout version, the shard's bytes, the CRC-32 of its footer, its rows, and 1 if
+every ``box_xyxy`` of the shard lies inside its image (then a reader need not cut them).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LAYOUT_VERSION = 1
+BOXES_INSIDE = 4
 _MAGIC = b"PAR1"
 
 
@@ -198,6 +200,7 @@ def build_offsets(path: Path) -> NDArray[np.int64]:
         records = np.zeros((metadata.num_rows + 1, len(names)), np.int64)
         records[0, :4] = LAYOUT_VERSION, len(data), crc, metadata.num_rows
         row = 1
+        inside = True
         for group in range(metadata.num_row_groups):
             chunks = metadata.row_group(group)
             table = file.read_row_group(group, use_threads=False)
@@ -217,8 +220,21 @@ def build_offsets(path: Path) -> NDArray[np.int64]:
                     block[:, place[leaf.name]] = _flat(array) if leaf.inline else positions[:-1]
                 if leaf.depth and leaf.width == 1:
                     block[:, place[f"n:{leaf.name}"]] = np.diff(rows)
+            inside = inside and _boxes_inside(table)
             row = stop
+        records[0, BOXES_INSIDE] = inside
     return records
+
+
+def _boxes_inside(table: pa.Table) -> bool:
+    """Whether all boxes of samples lie inside their images; False for other tables."""
+    if "box_xyxy" not in table.column_names:
+        return False
+    lists = table.column("box_xyxy").combine_chunks()
+    boxes = _flat(lists.flatten().flatten()).reshape(-1, 4)
+    counts = np.diff(_list_offsets(lists))
+    width, height = (np.repeat(_flat(table.column(name).combine_chunks()), counts) for name in ("width", "height"))
+    return bool((boxes >= 0).all() and (boxes[:, [0, 2]] <= width[:, None]).all() and (boxes[:, [1, 3]] <= height[:, None]).all())
 
 
 def write_offsets(path: Path, records: NDArray[np.int64]) -> None:

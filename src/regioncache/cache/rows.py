@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import threading
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,21 +17,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from regioncache.cache.mapping import MappedFile
-from regioncache.cache.offsets import (
-    Leaf,
-    build_offsets,
-    leaves,
-    open_offsets,
-    record_names,
-)
+from regioncache.cache.offsets import BOXES_INSIDE, Leaf, build_offsets, leaves, open_offsets, record_names
 from regioncache.cache.pages import NotMappableError
 from regioncache.cache.ragged import ByteStrings
 from regioncache.errors import CacheError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+
+ArraysReader = Callable[[tuple[int, ...]], list["NDArray[Any]"]]
 
 
 class SlowShardWarning(UserWarning):
@@ -41,6 +40,8 @@ class Rows(Protocol):
     """What both readers of a shard do. ``row`` counts from 0 within the shard."""
 
     path: Path
+    boxes_inside: bool
+    """Whether every box of the shard is known to lie inside its image, so that none needs to be cut."""
 
     def __len__(self) -> int:
         """How many rows the shard has."""
@@ -63,6 +64,9 @@ class Rows(Protocol):
     def array(self, record: tuple[int, ...], name: str) -> NDArray[Any]:
         """A numeric list of the row: a read-only view that may be unaligned (n,), boxes (n, 4)."""
 
+    def arrays_reader(self, names: Sequence[str]) -> ArraysReader:
+        """A function from a record to ``array`` of each name; faster than asking for one after the other."""
+
     def byte_strings(self, record: tuple[int, ...], name: str) -> ByteStrings:
         """A list of texts of the row, nested lists joined, as UTF-8."""
 
@@ -76,16 +80,16 @@ class MappedRows:
         records: its offsets, int64 (rows + 1, columns).
     """
 
-    __slots__ = ("_buffer", "_columns", "_data", "_file", "_lists", "_record", "_records", "path", "place")
+    __slots__ = ("_buffer", "_data", "_file", "_lists", "_record", "_records", "boxes_inside", "path", "place")
 
     def __init__(self, file: MappedFile, schema: pa.Schema, records: NDArray[np.int64]) -> None:
         self.path = file.path
         self._file = file
         self._data = file.data
         self._buffer = memoryview(file.data)
-        self._records = memoryview(records).cast("B") if records.flags.c_contiguous else memoryview(records.copy()).cast("B")
-        self._columns = records.shape[1]
-        self._record = struct.Struct(f"<{self._columns}q")
+        self._records = memoryview(records).cast("B")
+        self._record = struct.Struct(f"<{records.shape[1]}q")
+        self.boxes_inside = bool(records[0, BOXES_INSIDE])
         self.place = {name: k for k, name in enumerate(record_names(schema))}
         self._lists = {leaf.name: _ListPlace.of(leaf, self.place) for leaf in leaves(schema) if leaf.depth}
 
@@ -102,14 +106,13 @@ class MappedRows:
 
     def text(self, record: tuple[int, ...], name: str) -> str:
         """See ``Rows.text``."""
-        at = record[self.place[name]] + 4
-        length = int.from_bytes(self._buffer[at - 4 : at], "little")
-        return str(self._buffer[at : at + length], "utf-8")
+        at = record[self.place[name]]
+        return str(self._buffer[at + 4 : at + 4 + _LENGTH(self._buffer, at)[0]], "utf-8")
 
     def binary(self, record: tuple[int, ...], name: str) -> NDArray[np.uint8]:
         """See ``Rows.binary``; the system is asked to read the value ahead."""
         at = record[self.place[name]] + 4
-        length = int.from_bytes(self._buffer[at - 4 : at], "little")
+        length = _LENGTH(self._buffer, at - 4)[0]
         if length > _READ_AHEAD_BYTES:
             self._file.will_need(at, length)
         return self._data[at : at + length]
@@ -122,10 +125,28 @@ class MappedRows:
         """See ``Rows.array``."""
         place = self._lists[name]
         at, count = record[place.start], record[place.count]
-        if place.dtype is None:  # booleans, one bit each
-            bits = np.unpackbits(self._data[at >> 3 : (at + count + 7) >> 3], bitorder="little")
-            return bits[at & 7 : (at & 7) + count].view(np.bool_)
-        return np.ndarray((count, place.width) if place.width > 1 else (count,), place.dtype, self._buffer, at)
+        if place.dtype is None:
+            return self._flags(at, count)
+        return np.ndarray((count, *place.tail), place.dtype, self._buffer, at)
+
+    def _flags(self, at: int, count: int) -> NDArray[np.bool_]:
+        """Booleans, one bit each; ``at`` counts bits."""
+        first, shift = at >> 3, at & 7
+        packed = self._buffer[first : (at + count + 7) >> 3]
+        if count <= len(_NO_FLAGS) and not int.from_bytes(packed, "little") >> shift & ((1 << count) - 1):
+            return _NO_FLAGS[:count]
+        bits = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
+        return bits[shift : shift + count].view(np.bool_)
+
+    def arrays_reader(self, names: Sequence[str]) -> ArraysReader:
+        """See ``Rows.arrays_reader``."""
+        plan = [(place.count, place.tail, place.dtype, place.start) for place in (self._lists[name] for name in names)]
+        buffer, view = self._buffer, np.ndarray
+
+        def read(record: tuple[int, ...]) -> list[NDArray[Any]]:
+            return [view((record[count], *tail), dtype, buffer, record[start]) for count, tail, dtype, start in plan]
+
+        return read
 
     def byte_strings(self, record: tuple[int, ...], name: str) -> ByteStrings:
         """See ``Rows.byte_strings``."""
@@ -134,24 +155,27 @@ class MappedRows:
 
 
 _READ_AHEAD_BYTES = 16384
-_BOX_COLUMN, _BOX_COUNT = "box_xyxy", "n:region_id"
+_LENGTH = struct.Struct("<I").unpack_from
+_NO_FLAGS = np.zeros(4096, np.bool_)
+_NO_FLAGS.flags.writeable = False
+_BOX_COUNT = "n:region_id"
 
 
 class _ListPlace:
     """Where a list column's numbers stand in a record."""
 
-    __slots__ = ("count", "dtype", "end", "start", "width")
+    __slots__ = ("count", "dtype", "end", "start", "tail")
 
-    def __init__(self, count: int, start: int, end: int, dtype: np.dtype[Any] | None, width: int) -> None:
-        self.count, self.start, self.end, self.dtype, self.width = count, start, end, dtype, width
+    def __init__(self, count: int, start: int, end: int, dtype: np.dtype[Any] | None, tail: tuple[int, ...]) -> None:
+        self.count, self.start, self.end, self.dtype, self.tail = count, start, end, dtype, tail
 
     @classmethod
     def of(cls, leaf: Leaf, place: dict[str, int]) -> _ListPlace:
         count = place[f"n:{leaf.name}"] if leaf.width == 1 else place[_BOX_COUNT]
         if leaf.is_bytes:
-            return cls(count, place[leaf.name], place[f"end:{leaf.name}"], None, 1)
+            return cls(count, place[leaf.name], place[f"end:{leaf.name}"], None, ())
         dtype = None if pa.types.is_boolean(leaf.kind) else np.dtype(leaf.kind.to_pandas_dtype())
-        return cls(count, place[leaf.name], -1, dtype, leaf.width)
+        return cls(count, place[leaf.name], -1, dtype, () if leaf.width == 1 else (leaf.width,))
 
 
 class GroupRows:
@@ -163,6 +187,8 @@ class GroupRows:
         path: the Parquet file.
         schema: the columns that are read.
     """
+
+    boxes_inside = False
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
@@ -220,6 +246,10 @@ class GroupRows:
             width = values.type.list_size
             return np.asarray(values.flatten().to_numpy(zero_copy_only=False)).reshape(-1, width)
         return np.asarray(values.to_numpy(zero_copy_only=False))
+
+    def arrays_reader(self, names: Sequence[str]) -> ArraysReader:
+        """See ``Rows.arrays_reader``."""
+        return lambda record: [self.array(record, name) for name in names]
 
     def byte_strings(self, record: tuple[int, ...], name: str) -> ByteStrings:
         """See ``Rows.byte_strings``."""

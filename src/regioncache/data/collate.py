@@ -34,17 +34,20 @@ _REGION_FIELDS: dict[str, tuple[type[np.generic], int, tuple[int, ...]]] = {
 
 
 class _Slots(NamedTuple):
-    """Where regions go: sample of each kept region, its slot in the batch, and the leading shape of per-region arrays."""
+    """Where regions go: sample of each kept region, its slot in the batch, and the leading shape of per-region arrays.
+
+    ``slot`` is None where every slot is filled, in order; ``kept`` is None where no region is left out.
+    """
 
     sample: NDArray[np.int64]
-    slot: NDArray[np.int64]
+    slot: NDArray[np.int64] | None
     kept: NDArray[np.int64] | None
     shape: tuple[int, ...]
+    count: int
 
-    @property
-    def count(self) -> int:
-        """Slots, filled or not."""
-        return int(np.prod(self.shape))
+    def rows(self) -> NDArray[np.int64]:
+        """The slot of each kept region."""
+        return np.arange(self.count) if self.slot is None else self.slot
 
 
 class RegionCollator:
@@ -155,7 +158,7 @@ class RegionCollator:
             batch.setdefault("input_points", None)
             batch.setdefault("input_labels", None)
         elif self.regions == "pad":
-            batch["region_mask"] = _scatter_flat(np.ones(len(slots.slot), np.bool_), slots, np.bool_, 0)
+            batch["region_mask"] = _scatter_flat(np.ones(len(slots.sample), np.bool_), slots, np.bool_, 0)
         else:
             batch["image_index"] = slots.sample
         return _as_tensors(batch) if self.torch else batch
@@ -164,13 +167,13 @@ class RegionCollator:
         sample = np.repeat(np.arange(len(counts)), counts)
         within = np.arange(len(sample)) - np.repeat(np.cumsum(counts) - counts, counts)
         if self.regions == "flat":
-            return _Slots(sample, np.arange(len(sample)), None, (len(sample),))
+            return _Slots(sample, None, None, (len(sample),), len(sample))
         width = int((counts.min() if self.regions == "min" else counts.max()) if len(counts) else 0)
-        shape = (len(counts), width)
+        shape, count = (len(counts), width), len(counts) * width
         if self.regions == "pad":
-            return _Slots(sample, sample * width + within, None, shape)
+            return _Slots(sample, sample * width + within, None, shape, count)
         kept = np.flatnonzero(within < width)
-        return _Slots(sample[kept], sample[kept] * width + within[kept], kept, shape)
+        return _Slots(sample[kept], None, kept, shape, count)
 
     def _images(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         pictures = [sample["image"] for sample in samples]
@@ -197,7 +200,10 @@ class RegionCollator:
 def _scatter_flat(values: NDArray[Any], slots: _Slots, dtype: type[np.generic], fill: float) -> NDArray[Any]:
     """Per-region values (kept, ...) into their slots."""
     tail = values.shape[1:]
-    batch = np.full((slots.count, *tail), fill, dtype)
+    if slots.slot is None:
+        return values.astype(dtype).reshape(*slots.shape, *tail)
+    batch = np.empty((slots.count, *tail), dtype)
+    batch.fill(fill)
     batch[slots.slot] = values
     return batch.reshape(*slots.shape, *tail)
 
@@ -215,7 +221,7 @@ def _scatter_masks(masks: list[NDArray[np.bool_]], slots: _Slots) -> NDArray[np.
     height, width = (max((mask.shape[axis] for mask in masks), default=0) for axis in (1, 2))
     batch = np.zeros((slots.count, height, width), np.bool_)
     slot_of_region = np.full(sum(len(mask) for mask in masks), -1, np.int64)
-    slot_of_region[slice(None) if slots.kept is None else slots.kept] = slots.slot
+    slot_of_region[slice(None) if slots.kept is None else slots.kept] = slots.rows()
     at = 0
     for mask in masks:
         where = slot_of_region[at : at + len(mask)]
@@ -232,20 +238,20 @@ def _tokens(samples: Sequence[Mapping[str, Any]], slots: _Slots) -> dict[str, ND
     starts = np.cumsum(lengths) - lengths
     if slots.kept is not None:
         starts, lengths = starts[slots.kept], lengths[slots.kept]
-    within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    source = within + np.repeat(starts, lengths)
-    column = within + np.repeat(longest - lengths, lengths) if tokenizer.padding_side == "left" else within
-    row = np.repeat(slots.slot, lengths)
-    input_ids = np.full(slots.count * longest, tokenizer.pad_token_id, np.int64)
-    attention_mask = np.zeros(slots.count * longest, np.int64)
-    labels = np.full(slots.count * (longest + 1), IGNORED_LABEL, np.int64)
-    place = row * longest + column
-    input_ids[place] = ids[source]
-    attention_mask[place] = 1
-    labels[place + row + 1] = ids[source]
+        ids = ids[np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))]
+    column = np.arange(longest)
+    filled = column < lengths[:, None]  # of each kept region, which columns hold a token; row-major as the ids are
+    if tokenizer.padding_side == "left":
+        filled = filled[:, ::-1]
+    mask = np.zeros((slots.count, longest), np.bool_)
+    mask[slots.rows()] = filled
+    input_ids = np.full((slots.count, longest), tokenizer.pad_token_id, np.int64)
+    input_ids[mask] = ids
+    labels = np.full((slots.count, longest + 1), IGNORED_LABEL, np.int64)
+    labels[:, 1:][mask] = ids
     return {
         "input_ids": input_ids.reshape(*slots.shape, longest),
-        "attention_mask": attention_mask.reshape(*slots.shape, longest),
+        "attention_mask": mask.astype(np.int64).reshape(*slots.shape, longest),
         "labels": labels.reshape(*slots.shape, longest + 1),
     }
 

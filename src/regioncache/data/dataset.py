@@ -58,7 +58,8 @@ class ParquetRegionDataset:
     masks                bool (n, h, w)         ``"lowres"``: in the frame's 256 x 256; ``"dense"``: at source size
     ==================== ====================== ===========================================================
 
-    Arrays that share memory with the mapped file are read-only. Nothing is opened before the first row in each process, no
+    Arrays that share memory with the mapped file are read-only, and may lie at odd addresses: copy before you change them or
+    hand them to a device (the collator does). Nothing is opened before the first row in each process, no
     Python object per row exists anywhere, and a pickled dataset is its arguments.
 
     Args:
@@ -156,16 +157,19 @@ class ParquetRegionDataset:
         record = rows.record(row)
         height, width = rows.integer(record, "height"), rows.integer(record, "width")
         geometry = _geometry(self.frame, height, width)
-        published = rows.array(record, "box_xyxy")
+        published, region_id, category_index = shard.regions(record)
         boxes = published.astype(np.float64)
-        np.maximum(boxes, 0.0, out=boxes)
-        np.minimum(boxes, geometry.corner, out=boxes)
+        if not rows.boxes_inside:
+            np.maximum(boxes, 0.0, out=boxes)
+            np.minimum(boxes, geometry.corner, out=boxes)
+        is_crowd = rows.array(record, "is_crowd")
         choice = None
         if self.regions is not None and generator is not None:
             choice = self.regions.choose(generator, boxes, rows.array(record, "phrase_count"))
-            boxes = boxes[choice.regions]
+            chosen = choice.regions
+            boxes, published, region_id = boxes[chosen], published[chosen], region_id[chosen]
+            category_index, is_crowd = category_index[chosen], is_crowd[chosen]
         boxes *= geometry.scale
-        captions = rows.byte_strings(record, "phrases")
         spoken = _phrase_positions(rows, record, choice)
         sample: Sample = {
             "image_id": rows.integer(record, "image_id"),
@@ -173,30 +177,40 @@ class ParquetRegionDataset:
             "original_sizes": geometry.original_hw,
             "reshaped_input_sizes": geometry.resized_hw,
             "input_boxes": boxes,
-            "metadata_input_boxes": _pick(published, choice),
-            "metadata_region_id": _pick(rows.array(record, "region_id"), choice),
-            "category_index": _pick(rows.array(record, "category_index"), choice),
-            "is_crowd": _pick(rows.array(record, "is_crowd"), choice),
-            "metadata_captions": Captions(captions, spoken),
+            "metadata_input_boxes": published,
+            "metadata_region_id": region_id,
+            "category_index": category_index,
+            "is_crowd": is_crowd,
+            "metadata_captions": Captions(rows.byte_strings(record, "phrases"), spoken),
         }
         if self.image is not None:
             encoded = _encoded_image(shard, record)
             sample["image"] = encoded if self.image == "bytes" else encoded.decode()
         if shard.tokens is not None:
-            _add_tokens(sample, shard, row, spoken)
+            _add_tokens(sample, shard, shard.tokens, row, spoken)
         prompts = None if shard.prompts is None else (shard.prompts, shard.prompts.record(row))
         if prompts is not None:
             _add_points(sample, *prompts, rows.count(record, "region_id"), choice, geometry.scale)
         if self.masks is not None:
-            chosen = None if choice is None else choice.regions
-            size_hw = (height, width)
-            if self.masks == "rle":
-                sample["segmentation"] = RegionRLEs(rows.byte_strings(record, "segmentation"), size_hw, chosen)
-            elif self.masks == "dense":
-                sample["masks"] = dense_masks(rows, record, size_hw, chosen)
-            else:
-                sample["masks"] = low_res_masks_of(rows, record, size_hw, chosen, self.frame, prompts)
+            self._add_masks(sample, rows, record, (height, width), choice, prompts)
         return sample
+
+    def _add_masks(
+        self,
+        sample: Sample,
+        rows: Rows,
+        record: Record,
+        size_hw: tuple[int, int],
+        choice: RegionChoice | None,
+        prompts: tuple[Rows, Record] | None,
+    ) -> None:
+        chosen = None if choice is None else choice.regions
+        if self.masks == "rle":
+            sample["segmentation"] = RegionRLEs(rows.byte_strings(record, "segmentation"), size_hw, chosen)
+        elif self.masks == "dense":
+            sample["masks"] = dense_masks(rows, record, size_hw, chosen)
+        else:
+            sample["masks"] = low_res_masks_of(rows, record, size_hw, chosen, self.frame, prompts)
 
 
 class _Opened:
@@ -240,11 +254,6 @@ def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None
         raise ConfigError(f"{name}={value!r} is none of {', '.join(map(repr, choices))}")
 
 
-def _pick(values: NDArray[Any], choice: RegionChoice | None) -> NDArray[Any]:
-    """The chosen regions' values, aligned and free of the map."""
-    return values.copy() if choice is None else values[choice.regions]
-
-
 def _phrase_positions(rows: Rows, record: Record, choice: RegionChoice | None) -> NDArray[np.int64] | None:
     """Where each chosen region's phrase stands among the image's phrases; None when that is 0, 1, 2, ..."""
     regions, phrases = rows.count(record, "region_id"), rows.count(record, "phrases")
@@ -262,7 +271,7 @@ def _encoded_image(shard: OpenShard, record: Record) -> EncodedImage:
     if storage == "reference":
         data = _referenced_bytes(shard, record, name)
     elif storage == "none":
-        raise CacheError(name, "the cache was built without images", remedy='Pass image=None, or set image.storage')
+        raise CacheError(name, "the cache was built without images", remedy="Pass image=None, or set image.storage")
     else:
         data = rows.binary(record, "image.bytes")
     return EncodedImage(
@@ -287,21 +296,19 @@ def _referenced_bytes(shard: OpenShard, record: Record, name: str) -> NDArray[np
     )
 
 
-def _add_tokens(sample: Sample, shard: OpenShard, row: int, spoken: NDArray[np.int64] | None) -> None:
-    if shard.tokens is None:
-        return
-    record = shard.tokens.record(row)
-    if shard.tokens.integer(record, "image_id") != sample["image_id"]:
+def _add_tokens(sample: Sample, shard: OpenShard, tokens: Rows, row: int, spoken: NDArray[np.int64] | None) -> None:
+    record = tokens.record(row)
+    if tokens.integer(record, "image_id") != sample["image_id"]:
         raise CacheError(
-            shard.tokens.path,
+            tokens.path,
             f"row {row} does not belong to the samples",
             expected=f"image {sample['image_id']}",
-            found=f"image {shard.tokens.integer(record, 'image_id')}",
+            found=f"image {tokens.integer(record, 'image_id')}",
             remedy="Run the target that builds this cache again",
         )
-    ids, lengths = shard.tokens.array(record, "input_ids"), shard.tokens.array(record, "token_count")
+    ids, lengths = shard.sequences(record)
     if spoken is None:
-        sample["input_ids"], sample["input_ids_length"] = ids.copy(), lengths.copy()
+        sample["input_ids"], sample["input_ids_length"] = ids, lengths
     else:
         first = (np.cumsum(lengths) - lengths)[spoken]
         chosen = lengths[spoken]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regioncache.cache.index import check_sizes, read_index
 from regioncache.cache.layout import META_NAME, PROMPTS, SAMPLES, TOKENS, sidecar_folder
@@ -18,7 +18,9 @@ from regioncache.schema import TOKENS as TOKENS_SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from regioncache.cache.rows import Rows
+    from numpy.typing import NDArray
+
+    from regioncache.cache.rows import ArraysReader, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,14 @@ class Shard:
         tokens = self._sidecar(self.tokens, len(samples), "tokens")
         if self.tokens is not None and self.tokenizer is not None:
             _check_token_key(self.tokens, self.tokenizer)
-        return OpenShard(samples, tokens, self._sidecar(self.prompts, len(samples), "prompts"), self)
+        return OpenShard(
+            samples,
+            tokens,
+            self._sidecar(self.prompts, len(samples), "prompts"),
+            self,
+            samples.arrays_reader(("box_xyxy", "region_id", "category_index")),
+            _no_sequences if tokens is None else tokens.arrays_reader(("input_ids", "token_count")),
+        )
 
     def _sidecar(self, path: Path | None, rows: int, kind: str) -> Rows | None:
         if path is None:
@@ -81,12 +90,18 @@ def _check_token_key(path: Path, tokenizer: TokenizerInfo) -> None:
 
 @dataclass(frozen=True, slots=True)
 class OpenShard:
-    """A shard's readers."""
+    """A shard's readers; ``regions`` gives boxes, ids and categories of a record, ``sequences`` its token ids and counts."""
 
     samples: Rows
     tokens: Rows | None
     prompts: Rows | None
     shard: Shard
+    regions: ArraysReader
+    sequences: ArraysReader
+
+
+def _no_sequences(record: tuple[int, ...]) -> list[NDArray[Any]]:  # noqa: ARG001  (the shape of an ArraysReader)
+    return []
 
 
 def find_shards(path: Path, *, tokens: str | None, prompts: str | None, archives: Path | None) -> list[Shard]:
