@@ -17,8 +17,6 @@ from regioncache.panoptic_runs import label_runs
 from benchmarks.phrases import draw_phrases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
 COMMON_HW = 480, 640
@@ -94,7 +92,7 @@ def stored_image(example: Example, kind: str) -> Stored:
     return Stored(_jpeg(framed, _FRAME_JPEG_QUALITY), framed_hw)
 
 
-def draw_examples(count: int, scenes: int, *, progress: Callable[[int, int], None]) -> list[Example]:
+def draw_examples(count: int, scenes: int) -> list[Example]:
     """Draw ``count`` examples from ``scenes`` distinct pictures, flipped, cropped and encoded anew each time."""
     textures = make_textures(0)
     drawn = []
@@ -102,8 +100,14 @@ def draw_examples(count: int, scenes: int, *, progress: Callable[[int, int], Non
         picture = draw_scene((0, index), textures, with_crowd=False)
         other = draw_scene((1, index), textures, with_crowd=False).label
         drawn.append((picture.rgb, _cut(picture.label, other)))
-        progress(index + 1, scenes)
     return [_example(index, *drawn[index % scenes]) for index in range(count)]
+
+
+def panoptic_png(ids: NDArray[np.uint32]) -> bytes:
+    """An id map as COCO's panoptic archives keep it: RGB with id = R + 256 G + 65536 B."""
+    stream = io.BytesIO()
+    Image.fromarray(np.stack([ids & 0xFF, ids >> 8 & 0xFF, ids >> 16], axis=-1).astype(np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def _cut(label: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint32]:

@@ -10,8 +10,7 @@ from regioncache.atomic import write_bytes, write_json
 from regioncache.hashing import content_key
 
 from benchmarks import ours
-from benchmarks.examples import COMMON_HW, draw_examples, stored_image
-from benchmarks.panoptic_maps import png_of
+from benchmarks.examples import COMMON_HW, draw_examples, panoptic_png, stored_image
 from benchmarks.peers import Encoded, peers
 from benchmarks.vocabulary import MAX_LENGTH, bench_tokenizer
 
@@ -82,7 +81,7 @@ def prepare(data: Path, images: int, vocabulary: Path | None, say: Callable[[str
     write_json(phrases, texts)
     tokenizer = bench_tokenizer(root / "vocabulary", vocabulary, texts)
     stores = Stores(root, images, framed, tokenizer)
-    maps = [png_of(example.ids) for example in examples if example.size_hw == COMMON_HW][:_MAPS]
+    maps = [panoptic_png(example.ids) for example in examples if example.size_hw == COMMON_HW][:_MAPS]
     for index, png in enumerate(maps):
         write_bytes(root / "maps" / f"{index:04d}.png", png)
     tokens = [tokenizer.encode(example.phrases, template="sca", max_length=MAX_LENGTH) for example in examples]

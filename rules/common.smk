@@ -1,4 +1,5 @@
 # What all rules share: the catalog, where files lie, and the command.
+import shlex
 import sys
 from pathlib import Path
 
@@ -24,6 +25,19 @@ ARCHIVE_OF_PATH = {
 }
 SPLIT_WORK, SPLIT_CACHE = (
     f"{folder}/{{dataset}}/{{split}}" for folder in (WORK, CACHE)
+)
+# No `params`: Snakemake removes an archive when one of its rule's parameters changed, and a timeout is no reason to do so.
+FETCH_OPTIONS = shlex.join(
+    [
+        *(
+            word
+            for mirror in config["fetch"]["mirrors"]
+            for word in ("--mirror", mirror)
+        ),
+        "--offline" if config["fetch"]["offline"] else "--no-offline",
+        *("--tries", str(config["fetch"]["tries"])),
+        *("--timeout-s", str(config["fetch"]["timeout_s"])),
+    ]
 )
 TOKENIZERS, FRAMES = config["tokenizers"], config["prompts"]["frames"]
 

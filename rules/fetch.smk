@@ -43,16 +43,8 @@ rule fetch_archive:
     params:
         entry=lambda wildcards: entry_file(ARCHIVE_OF_PATH[wildcards.archive][0]),
         key=lambda wildcards: ARCHIVE_OF_PATH[wildcards.archive][1],
-        mirrors=[
-            word
-            for mirror in config["fetch"]["mirrors"]
-            for word in ("--mirror", mirror)
-        ],
-        offline="--offline" if config["fetch"]["offline"] else "--no-offline",
-        tries=config["fetch"]["tries"],
-        timeout_s=config["fetch"]["timeout_s"],
         folders=["--archives", ARCHIVES],
     shell:
         "regioncache fetch {params.entry:q} {params.key:q} {params.folders:q}"
-        " {params.mirrors:q} {params.offline} --tries {params.tries} --timeout-s {params.timeout_s}"
+        f" {FETCH_OPTIONS.replace('{', '{{').replace('}', '}}')}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"

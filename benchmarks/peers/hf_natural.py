@@ -8,6 +8,7 @@ import datasets
 import numpy as np
 import pyarrow as pa
 import simplejpeg
+import torch
 
 from benchmarks.peers.ragged import split
 
@@ -37,7 +38,7 @@ def columns(rows: Sequence[Encoded]) -> dict[str, Any]:
 
 
 def write(folder: Path, rows: Sequence[Encoded], kind: str, tokenizer: Tokenizer) -> None:
-    """See ``Peer.write``; a JPEG is a binary value, raw pixels are a list of uint8."""
+    """See ``Peer.write``; a JPEG is a binary value, raw pixels are a list of uint8, which the torch format gives as int64."""
     del tokenizer
     dataset = datasets.Dataset.from_dict(columns(rows))
     if kind.startswith("raw"):
@@ -60,7 +61,7 @@ def open_store(folder: Path, kind: str) -> Callable[[int], dict[str, Any]]:
         found: dict[str, Any] = dataset[index]
         found["size_hw"] = int(found["height"]), int(found["width"])
         if kind.startswith("raw"):
-            found["image"] = found["image"].numpy().reshape(*found["size_hw"], 3)
+            found["image"] = found["image"].to(torch.uint8).numpy().reshape(*found["size_hw"], 3)
         elif kind != "none":
             found["image"] = simplejpeg.decode_jpeg(found["image"], "RGB")
         return found

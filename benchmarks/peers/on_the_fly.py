@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 TITLE = "on the fly: Pillow, SamImageProcessorPil, tokenizer"
 
 
-def write(folder: Path, rows: Sequence[Encoded], tokenizer: Tokenizer) -> None:
+def write(folder: Path, rows: Sequence[Encoded]) -> None:
     """Images and regions as a dataset script gives them: x, y, width, height and phrases of each region."""
-    del tokenizer
     regions = [
         [
             {"region_id": int(one), "x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1, "phrases": [phrase]}

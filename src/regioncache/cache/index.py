@@ -11,11 +11,12 @@ A shortened sample::
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from regioncache.atomic import write_json
+from regioncache.atomic import write_bytes
 from regioncache.cache.layout import INDEX_NAME, PROMPTS, SAMPLES, TOKENS
 from regioncache.errors import CacheError
 from regioncache.schema import SCHEMA_VERSION
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT = "regioncache"
 _REBUILD = "Run the target that builds this cache again"
+_SEAL = b',\n "~sha256": "%s"\n}\n'  # hash of everything before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class SidecarEntry:
 
 @dataclass(frozen=True, slots=True)
 class CacheIndex:
-    """The contents of ``index.json``."""
+    """The contents of ``index.json``; ``small_files`` is the sha256 of every file beside the shards, by its path."""
 
     dataset: str
     split: str
@@ -59,6 +61,7 @@ class CacheIndex:
     licence: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     archives_dir: str = ""
+    small_files: dict[str, str] = field(default_factory=dict)
 
     def files(self) -> list[tuple[str, ShardEntry]]:
         """Every hashed file with its folder, relative to the cache."""
@@ -69,8 +72,25 @@ class CacheIndex:
 
 
 def write_index(cache: Path, index: CacheIndex) -> None:
-    """Publish a cache: write its ``index.json``, whole or not at all."""
-    write_json(cache / INDEX_NAME, {"format": FORMAT, "schema_version": SCHEMA_VERSION, **asdict(index)})
+    """Publish a cache: write its ``index.json``, whole or not at all, with the sha256 of itself as its last line."""
+    body = json.dumps(
+        {"format": FORMAT, "schema_version": SCHEMA_VERSION, **asdict(index)}, indent=1, sort_keys=True, ensure_ascii=False
+    ).encode()
+    body = body.removesuffix(b"\n}")
+    write_bytes(cache / INDEX_NAME, body + _SEAL % hashlib.sha256(body).hexdigest().encode())
+
+
+def _check_seal(path: Path, data: bytes) -> None:
+    body, found = data[: -len(_SEAL % (b"0" * 64))], data[-len(_SEAL % (b"0" * 64)) :]
+    expected = _SEAL % hashlib.sha256(body).hexdigest().encode()
+    if found != expected:
+        raise CacheError(
+            path,
+            "its contents are not those that were written: the seal in its last line does not fit",
+            expected=expected.decode().strip(",\n }"),
+            found=found.decode(errors="replace").strip(",\n }"),
+            remedy=_REBUILD,
+        )
 
 
 def read_index(cache: Path) -> CacheIndex:
@@ -81,7 +101,8 @@ def read_index(cache: Path) -> CacheIndex:
     """
     path = cache / INDEX_NAME
     try:
-        raw = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        raw = json.loads(data)
     except FileNotFoundError as error:
         raise CacheError(
             path, "there is no finished cache here: index.json, which is written last, is missing", remedy=_REBUILD
@@ -91,12 +112,12 @@ def read_index(cache: Path) -> CacheIndex:
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         found = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
         raise CacheError(path, "not the index of a cache", expected=f"format {FORMAT!r}", found=found)
-    version = raw.get("schema_version")
-    check_schema_version(path, version)
+    check_schema_version(path, raw.get("schema_version"))
+    _check_seal(path, data)
     try:
         return CacheIndex(
             **{
-                **{key: value for key, value in raw.items() if key not in ("format", "schema_version")},
+                **{key: value for key, value in raw.items() if key not in ("format", "schema_version", "~sha256")},
                 "shards": [ShardEntry(**shard) for shard in raw["shards"]],
                 **{
                     kind: {

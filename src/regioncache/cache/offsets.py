@@ -9,8 +9,8 @@ is safe to delete. Per row it holds:
 * for lists, the position of the first value (of booleans: in bits), and of byte strings also the position after the last,
 * ``n:<column>``, how many values a list of the row has (``n:region_id`` is its number of regions).
 
-Record 0 is not a row; its first numbers are the layout version, the shard's bytes, the CRC-32 of its footer, its rows, and 1 if
-every ``box_xyxy`` of the shard lies inside its image (then a reader need not cut them).
+Record 0 is not a row; its first numbers are the layout version, the shard's bytes, the CRC-32 of its footer, its rows, the CRC-32
+of the records of its rows, and 1 if every ``box_xyxy`` of the shard lies inside its image (then a reader need not cut them).
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LAYOUT_VERSION = 1
-BOXES_INSIDE = 4
+BOXES_INSIDE = 5
+_BOUND = slice(0, BOXES_INSIDE)
 _MAGIC = b"PAR1"
 
 
@@ -198,7 +199,6 @@ def build_offsets(path: Path) -> NDArray[np.int64]:
         names = record_names(schema)
         place = {name: k for k, name in enumerate(names)}
         records = np.zeros((metadata.num_rows + 1, len(names)), np.int64)
-        records[0, :4] = LAYOUT_VERSION, len(data), crc, metadata.num_rows
         row = 1
         inside = True
         for group in range(metadata.num_row_groups):
@@ -222,8 +222,13 @@ def build_offsets(path: Path) -> NDArray[np.int64]:
                     block[:, place[f"n:{leaf.name}"]] = np.diff(rows)
             inside = inside and _boxes_inside(table)
             row = stop
+        records[0, _BOUND] = LAYOUT_VERSION, len(data), crc, metadata.num_rows, _records_crc32(records)
         records[0, BOXES_INSIDE] = inside
     return records
+
+
+def _records_crc32(records: NDArray[np.int64]) -> int:
+    return zlib.crc32(records[1:].reshape(-1).view(np.uint8))
 
 
 def _boxes_inside(table: pa.Table) -> bool:
@@ -258,7 +263,7 @@ def open_offsets(shard: Path, data: NDArray[np.uint8], columns: int) -> NDArray[
         columns: how many numbers a record of its schema has.
 
     Returns:
-        int64 of shape (rows + 1, columns), or None where the file is missing or belongs to other bytes.
+        int64 of shape (rows + 1, columns), or None where the file is missing, damaged, or belongs to other bytes.
     """
     path = offsets_path(shard)
     if not path.exists():
@@ -276,5 +281,5 @@ def open_offsets(shard: Path, data: NDArray[np.uint8], columns: int) -> NDArray[
     if len(mapped) != start + shape[0] * shape[1] * 8:
         return None
     records = mapped[start:].view(np.int64).reshape(shape)
-    bound = (LAYOUT_VERSION, len(data), footer_crc32(shard, data), shape[0] - 1)
-    return records if tuple(records[0, :4].tolist()) == bound else None
+    bound = [LAYOUT_VERSION, len(data), footer_crc32(shard, data), shape[0] - 1, _records_crc32(records)]
+    return records if records[0, _BOUND].tolist() == bound else None

@@ -50,22 +50,30 @@ def verify_cache(
     for folder in dict.fromkeys(folder for folder, _ in files):
         check_sizes(cache, folder, [entry for where, entry in files if where == folder])
     if full:
+        for path, sha256 in index.small_files.items():
+            _check_hash(cache / path, sha256)
         for done, (folder, entry) in enumerate(files, 1):
-            path = cache / folder / entry.name
-            found = sha256_file(path)
-            if found != entry.sha256:
-                raise CacheError(
-                    path, "its bytes are not the published ones", expected=f"sha256 {entry.sha256}", found=found, remedy=_REMEDY
-                )
-            if folder == SAMPLES:
-                _check_shard(cache, index, path, entry.rows)
+            _check_hash(cache / folder / entry.name, entry.sha256)
             if progress is not None:
                 progress(done, len(files))
+        for entry in index.shards:
+            _check_shard(cache, index, cache / SAMPLES / entry.name, entry.rows)
     return {
         "files": len(files),
         "bytes": sum(entry.bytes for _, entry in files),
         "rows": sum(entry.rows for entry in index.shards),
     }
+
+
+def _check_hash(path: Path, sha256: str) -> None:
+    try:
+        found = sha256_file(path)
+    except FileNotFoundError as error:
+        raise CacheError(path, "listed in index.json, but missing", remedy=_REMEDY) from error
+    if found != sha256:
+        raise CacheError(
+            path, "its bytes are not the published ones", expected=f"sha256 {sha256}", found=f"sha256 {found}", remedy=_REMEDY
+        )
 
 
 def _check_shard(cache: Path, index: CacheIndex, path: Path, rows: int) -> None:

@@ -154,7 +154,7 @@ class _RowMaker:
     def row(self, row: Mapping[str, Any], images: OpenArchive, pngs: OpenArchive) -> dict[str, Any] | None:
         """One row of ``samples``, or None if the record was rejected."""
         try:
-            if FRAMES["sam"].vanishes(row["height"], row["width"]):
+            if min(row["height"], row["width"]) < 1 or FRAMES["sam"].vanishes(row["height"], row["width"]):
                 raise BadRecordError("size_vanishes", f"{row['width']} x {row['height']} has no pixel in the SAM frame")
             ids = png_ids(pngs.read(member_of(row, "png")))
             regions = regions_of(row, ids, self._categories, self.report)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from regioncache.archive import Member, OpenArchive, list_members, nested_archive
 from regioncache.errors import ArchiveError, ConfigError
-from regioncache.fetch.verify import archive_sha256
+from regioncache.fetch.verify import archive_sha256, is_verified, verify_whole, write_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,8 +48,18 @@ class SplitInputs:
         return self.archives_dir / self.dataset.archives[archive].path
 
     def sha256s(self) -> dict[str, str]:
-        """The sha256 of every archive that the split reads, by key."""
-        return {key: archive_sha256(self.path(key)) for key in self.split.archive_keys()}
+        """The sha256 of every archive that the split reads, by key.
+
+        Raises:
+            ArchiveError: a file is not the archive of the catalog entry, such as one that was put there by hand.
+        """
+        return {key: self._verified_sha256(key) for key in self.split.archive_keys()}
+
+    def _verified_sha256(self, key: str) -> str:
+        path, archive = self.path(key), self.dataset.archives[key]
+        if not is_verified(path, archive):
+            write_record(path, verify_whole(path, archive))
+        return archive_sha256(path)
 
     def annotation_bytes(self) -> tuple[bytes, str]:
         """The annotation file, and what to call it in errors.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import Counter
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from regioncache.cache.layout import (
 )
 from regioncache.cache.offsets import offsets_path
 from regioncache.errors import CacheError, RejectBudgetError
-from regioncache.hashing import content_key
+from regioncache.hashing import content_key, sha256_file
 from regioncache.schema import REJECTS
 from regioncache.sources.record import Report
 from regioncache.steps.parse import open_annotations
@@ -89,6 +90,7 @@ def publish_split(
         licence={"annotations": inputs.dataset.licence.annotations, "images": inputs.dataset.licence.images},
         provenance=_provenance(inputs),
         archives_dir=os.path.relpath(inputs.archives_dir.absolute(), cache.absolute()),
+        small_files=_small_files(cache, tokenizers),
     )
     write_index(cache, index)
     _remove_unlisted(cache, index)
@@ -180,10 +182,19 @@ def _tokenizer_key(snapshot: Path) -> str:
 
 def _copy_tokenizer(snapshot: Path, folder: Path) -> None:
     """Keep the tokenizer beside its tokens, so that the cache can be decoded without the build's folders."""
+    shutil.rmtree(folder / TOKENIZER_FOLDER, ignore_errors=True)
     for source in sorted(snapshot.iterdir()):
         if source.is_file() and source.name != META_NAME:
             write_bytes(folder / TOKENIZER_FOLDER / source.name, source.read_bytes())
     write_bytes(folder / META_NAME, (snapshot / META_NAME).read_bytes())
+
+
+def _small_files(cache: Path, tokenizers: Sequence[str]) -> dict[str, str]:
+    paths = [cache / REJECTS_NAME, cache / STATS_NAME]
+    for name in tokenizers:
+        folder = sidecar_folder(cache, TOKENS, name)
+        paths += [folder / META_NAME, *sorted((folder / TOKENIZER_FOLDER).iterdir())]
+    return {str(path.relative_to(cache)): sha256_file(path) for path in paths}
 
 
 def _provenance(inputs: SplitInputs) -> dict[str, Any]:
