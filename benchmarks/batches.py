@@ -61,7 +61,7 @@ def _peer_rows(stores: Stores, kind: str) -> list[tuple[str, str, Callable[[], i
     order, framed_order = _order(stores.images), _order(stores.framed)
     rows = []
     for key, module in peers().items():
-        if key == "floor_scaling":
+        if key.endswith("_full"):
             continue
         read = stores.open(key, kind)
         if kind == "none":

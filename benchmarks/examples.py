@@ -103,6 +103,13 @@ def draw_examples(count: int, scenes: int) -> list[Example]:
     return [_example(index, *drawn[index % scenes]) for index in range(count)]
 
 
+def grid_example() -> Example:
+    """A tiny image with 35 square regions, of which a large cache can be made quickly."""
+    ids = np.kron(np.arange(1, 36, dtype=np.uint32).reshape(5, 7), np.ones((8, 8), np.uint32))
+    pixels = np.repeat((ids * 7).astype(np.uint8)[..., None], 3, axis=2)
+    return _annotated(0, pixels, ids, np.random.default_rng(4))
+
+
 def panoptic_png(ids: NDArray[np.uint32]) -> bytes:
     """An id map as COCO's panoptic archives keep it: RGB with id = R + 256 G + 65536 B."""
     stream = io.BytesIO()
@@ -135,9 +142,13 @@ def _example(index: int, rgb: NDArray[np.uint8], cut: NDArray[np.uint32]) -> Exa
     kept = largest[areas[largest] > 0]
     id_of[kept] = rng.permutation(1 << 20)[: len(kept)] + 1
     ids = np.ascontiguousarray(id_of[segments])
+    return _annotated(index, pixels, ids, rng)
+
+
+def _annotated(image_id: int, pixels: NDArray[np.uint8], ids: NDArray[np.uint32], rng: np.random.Generator) -> Example:
     found = label_runs(ids).segments()
     return Example(
-        image_id=index,
+        image_id=image_id,
         jpeg=_jpeg(Image.fromarray(pixels), int(rng.integers(*_QUALITIES))),
         ids=ids,
         region_id=found.label.astype(np.int64),

@@ -98,8 +98,8 @@ def _pass(read: Callable[[int], Any], order: list[int], touch: Callable[[dict[st
 
 
 def _bare_decode(stores: Stores) -> Callable[[], int]:
-    table, *_, image = open_flat(stores.folder("floor", "jpeg"))
-    files = [image[start:stop].tobytes() for start, stop in table[:, 6:8].tolist()]
+    flat = open_flat(stores.folder("floor", "jpeg"))
+    files = [flat["image"][start:stop].tobytes() for start, stop in flat["table"][:, 6:8].tolist()]
 
     def do() -> int:
         for data in files:
@@ -110,7 +110,8 @@ def _bare_decode(stores: Stores) -> Callable[[], int]:
 
 
 def _bare_copy(stores: Stores, order: list[int]) -> Callable[[], int]:
-    table, *_, image = open_flat(stores.folder("floor", "raw"))
+    flat = open_flat(stores.folder("floor", "raw"))
+    table, image = flat["table"], flat["image"]
     places = [tuple(table[index, 6:8].tolist()) for index in order]
     buffer = np.zeros(1024 * 1024 * 3, np.uint8)
 

@@ -83,9 +83,7 @@ def build(
         )
         for name in names:
             kind = tokens_kind(name)
-            tokenize_shard(
-                samples, paths.tokenizer(name), out=paths.part(kind, shard), report_path=paths.report(kind, shard)
-            )
+            tokenize_shard(samples, paths.tokenizer(name), out=paths.part(kind, shard), report_path=paths.report(kind, shard))
         for frame in frames:
             kind = prompts_kind(frame)
             prompt_shard(

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from built_cache import build, draw_and_fetch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

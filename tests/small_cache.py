@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from regioncache.cache.writer import ShardWriter
 from regioncache.schema import PROMPTS, SAMPLES, SCHEMA_VERSION, TOKENS, huggingface_metadata
 
@@ -68,9 +69,7 @@ def write_samples(path: Path, rows: Sequence[dict[str, Any]], *, row_group_rows:
     return path
 
 
-def write_tokens(
-    samples: Path, rows: Sequence[dict[str, Any]], name: str, tokenizer: Tokenizer, *, max_length: int
-) -> None:
+def write_tokens(samples: Path, rows: Sequence[dict[str, Any]], name: str, tokenizer: Tokenizer, *, max_length: int) -> None:
     """The tokens side-car of a file in a folder ``samples``."""
     folder = samples.parent.parent / "tokens" / name
     key = tokenizer.fingerprint("sca", max_length)
@@ -87,9 +86,7 @@ def write_tokens(
             texts = [phrase for region in row["phrases"] for phrase in region]
             ids, lengths = tokenizer.encode(texts, template="sca", max_length=max_length)
             counts = row["phrase_count"]
-            writer.append(
-                {"image_id": row["image_id"], "phrase_count": counts, "token_count": lengths, "input_ids": ids}
-            )
+            writer.append({"image_id": row["image_id"], "phrase_count": counts, "token_count": lengths, "input_ids": ids})
 
 
 def write_prompts(samples: Path, rows: Sequence[dict[str, Any]], frame: str, points: Sequence[np.ndarray]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,13 +43,20 @@ class Peer(Protocol):
         """A function from index to sample; JPEG is decoded by simplejpeg."""
 
 
-_NEEDS = {"floor": None, "floor_scaling": None, "lmdb_pickle": "lmdb", "hf_tuned": "datasets", "hf_natural": "datasets"}
+_NEEDS = {
+    "floor": None,
+    "floor_full": None,
+    "lmdb_pickle": "lmdb",
+    "lmdb_full": "lmdb",
+    "hf_tuned": "datasets",
+    "hf_natural": "datasets",
+}
 
 
 def peers() -> dict[str, Peer]:
     """The peers whose library is installed, by key."""
     return {
-        key: importlib.import_module(f"benchmarks.peers.{key}")  # type: ignore[misc]  # a module is its own protocol
+        key: cast("Peer", importlib.import_module(f"benchmarks.peers.{key}"))
         for key, library in _NEEDS.items()
         if library is None or importlib.util.find_spec(library)
     }

@@ -31,12 +31,17 @@ def write(folder: Path, rows: Sequence[Encoded], kind: str, tokenizer: Tokenizer
         "rle": np.frombuffer(b"".join(counts for row in rows for counts in row.example.counts), np.uint8),
         "rle_length": np.array([len(counts) for row in rows for counts in row.example.counts], np.int32),
         "image": np.frombuffer(b"".join(row.image.data for row in rows), np.uint8),
+        "caption": np.frombuffer("".join(one for row in rows for one in row.example.phrases).encode(), np.uint8),
+        "caption_length": np.array([len(one.encode()) for row in rows for one in row.example.phrases], np.int32),
     }
+    flat["category_index"] = np.zeros(len(flat["region_id"]), np.int32)
+    flat["is_crowd"] = np.zeros(len(flat["region_id"]), np.bool_)
     sizes = {
         "region": [len(row.example.region_id) for row in rows],
         "token": [len(row.input_ids) for row in rows],
         "rle": [sum(map(len, row.example.counts)) for row in rows],
         "image": [len(row.image.data) for row in rows],
+        "caption": [len("".join(row.example.phrases).encode()) for row in rows],
     }
     ends = [np.cumsum(lengths) for lengths in sizes.values()]
     starts = [end - lengths for end, lengths in zip(ends, sizes.values(), strict=True)]
@@ -48,10 +53,9 @@ def write(folder: Path, rows: Sequence[Encoded], kind: str, tokenizer: Tokenizer
         np.save(folder / f"{name}.npy", values)
 
 
-def open_flat(folder: Path) -> tuple[Any, ...]:
+def open_flat(folder: Path) -> dict[str, NDArray[Any]]:
     """The mapped arrays, as plain arrays: slicing ``np.memmap`` itself is slower."""
-    names = ("table", "boxes", "source_boxes", "region_id", "input_ids", "token_count", "rle", "rle_length", "image")
-    return tuple(np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in names)
+    return {path.stem: np.asarray(np.load(path, mmap_mode="r")) for path in folder.glob("*.npy")}
 
 
 def pixels(data: NDArray[np.uint8], height: int, width: int, kind: str) -> NDArray[np.uint8]:
@@ -64,10 +68,12 @@ def pixels(data: NDArray[np.uint8], height: int, width: int, kind: str) -> NDArr
 
 def open_store(folder: Path, kind: str) -> Callable[[int], Sample]:
     """See ``Peer.open_store``."""
-    table, boxes, _, region_id, input_ids, token_count, rle, rle_length, image = open_flat(folder)
+    flat = open_flat(folder)
+    table, boxes, region_id, rle, image = (flat[name] for name in ("table", "boxes", "region_id", "rle", "image"))
+    input_ids, token_count, rle_length = flat["input_ids"], flat["token_count"], flat["rle_length"]
 
     def sample(index: int) -> Sample:
-        r0, r1, t0, t1, m0, m1, i0, i1, height, width, image_id = table[index].tolist()
+        r0, r1, t0, t1, m0, m1, i0, i1, _, _, height, width, image_id = table[index].tolist()
         found = {
             "image_id": image_id,
             "size_hw": (height, width),

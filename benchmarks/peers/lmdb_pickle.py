@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lmdb
 import numpy as np
@@ -21,35 +21,51 @@ if TYPE_CHECKING:
 TITLE = "LMDB, a pickled tuple per image"
 
 
+def value_of(row: Encoded) -> tuple[Any, ...]:
+    """What is pickled for one image."""
+    example = row.example
+    return (
+        example.image_id,
+        *row.image.size_hw,
+        example.region_id.tobytes(),
+        example.box_in_frame.tobytes(),
+        row.input_ids.tobytes(),
+        row.token_count.tobytes(),
+        b"".join(example.counts),
+        np.array([len(counts) for counts in example.counts], np.int32).tobytes(),
+        row.image.data,
+    )
+
+
+def put_all(folder: Path, values: Sequence[tuple[Any, ...]]) -> None:
+    """Write values under their positions."""
+    pickled = [pickle.dumps(value, protocol=5) for value in values]
+    size = 2 * sum(map(len, pickled)) + (64 << 20)
+    with lmdb.open(str(folder), map_size=size) as env, env.begin(write=True) as store:
+        for index, value in enumerate(pickled):
+            store.put(index.to_bytes(4, "big"), value)
+
+
+def open_get(folder: Path) -> Callable[[bytes], memoryview]:
+    """A function from key to value, which is not copied."""
+    env = lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
+    get: Callable[[bytes], memoryview] = env.begin(buffers=True).get
+    return get
+
+
 def write(folder: Path, rows: Sequence[Encoded], kind: str, tokenizer: Tokenizer) -> None:
     """See ``Peer.write``."""
     del kind, tokenizer
-    size = sum(len(row.image.data) + sum(map(len, row.example.counts)) for row in rows)
-    with lmdb.open(str(folder), map_size=2 * size + (64 << 20), writemap=True) as env, env.begin(write=True) as store:
-        for index, row in enumerate(rows):
-            example = row.example
-            value = (
-                example.image_id,
-                *row.image.size_hw,
-                example.region_id.tobytes(),
-                example.box_in_frame.tobytes(),
-                row.input_ids.tobytes(),
-                row.token_count.tobytes(),
-                b"".join(example.counts),
-                np.array([len(counts) for counts in example.counts], np.int32).tobytes(),
-                row.image.data,
-            )
-            store.put(index.to_bytes(4, "big"), pickle.dumps(value, protocol=5))
+    put_all(folder, [value_of(row) for row in rows])
 
 
 def open_store(folder: Path, kind: str) -> Callable[[int], Sample]:
     """See ``Peer.open_store``."""
-    env = lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
-    store = env.begin(buffers=True)
+    get = open_get(folder)
 
     def sample(index: int) -> Sample:
         image_id, height, width, region_id, boxes, input_ids, token_count, rle, rle_length, image = pickle.loads(  # noqa: S301  (written above)
-            store.get(index.to_bytes(4, "big"))
+            get(index.to_bytes(4, "big"))
         )
         found = {
             "image_id": image_id,

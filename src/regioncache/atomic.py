@@ -10,13 +10,13 @@ import errno
 import json
 import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regioncache.errors import DiskFullError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 def temporary_name(path: Path) -> Path:

@@ -51,9 +51,7 @@ def to_rle(segmentation: Any, height: int, width: int) -> bytes:  # noqa: ANN401
     elif isinstance(segmentation, dict):
         counts = _checked_rle(segmentation, height, width)
     else:
-        raise BadRecordError(
-            "segmentation_invalid", f"expected polygons or an RLE, found {type(segmentation).__name__}"
-        )
+        raise BadRecordError("segmentation_invalid", f"expected polygons or an RLE, found {type(segmentation).__name__}")
     if not mask_areas([counts])[0]:
         raise BadRecordError("mask_empty", f"the mask covers no pixel of the {width} x {height} image")
     return counts
@@ -85,9 +83,7 @@ def _checked_rle(rle: dict[str, Any], height: int, width: int) -> bytes:
     """The compressed counts of an RLE dict whose runs fill the image exactly."""
     size, counts = rle.get("size"), rle.get("counts")
     if not isinstance(size, (list, tuple)) or list(size) != [height, width]:
-        raise BadRecordError(
-            "segmentation_invalid", f"expected an RLE of size {[height, width]} as the image, found {size}"
-        )
+        raise BadRecordError("segmentation_invalid", f"expected an RLE of size {[height, width]} as the image, found {size}")
     if isinstance(counts, list):
         try:
             lengths = np.array(counts, np.int64) if counts else np.zeros(0, np.int64)
@@ -101,9 +97,7 @@ def _checked_rle(rle: dict[str, Any], height: int, width: int) -> bytes:
         except UnicodeEncodeError as error:
             raise BadRecordError("segmentation_invalid", f"the counts of an RLE are no ASCII text: {error}") from error
     if not isinstance(counts, bytes):
-        raise BadRecordError(
-            "segmentation_invalid", f"expected counts as text or a list, found {type(counts).__name__}"
-        )
+        raise BadRecordError("segmentation_invalid", f"expected counts as text or a list, found {type(counts).__name__}")
     check_runs(decode_runs([counts]), height, width)
     return counts
 

@@ -79,9 +79,7 @@ class LabelRuns:
             counts=encode_runs(self._mask_runs(start, end, first)),
         )
 
-    def _boxes_xyxy(
-        self, start: NDArray[np.int64], end: NDArray[np.int64], first: NDArray[np.int64]
-    ) -> NDArray[np.int32]:
+    def _boxes_xyxy(self, start: NDArray[np.int64], end: NDArray[np.int64], first: NDArray[np.int64]) -> NDArray[np.int32]:
         """Boxes of segments whose runs are ``start`` to ``end`` and begin at the indices ``first``."""
         left, top = np.divmod(start, self.height)
         right, bottom = np.divmod(end - 1, self.height)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from regioncache import ParquetRegionDataset, RegionCollator, ShuffledRegions
 from regioncache.data.regions import RegionChoice
 from regioncache.encode.tokens import load_tokenizer
@@ -125,7 +126,12 @@ class RecordedDraws:
         self.draws = draws
         self.rule = ShuffledRegions(max_regions=max_regions)
 
-    def choose(self, generator: np.random.Generator, box_xyxy: np.ndarray, phrase_count: np.ndarray) -> RegionChoice:
+    def choose(
+        self,
+        generator: np.random.Generator,  # noqa: ARG002  (the draws are recorded)
+        box_xyxy: np.ndarray,
+        phrase_count: np.ndarray,  # noqa: ARG002  (the draws are recorded)
+    ) -> RegionChoice:
         drawn = RegionChoice(np.array(self.draws["permutation"], np.int64), np.array(self.draws["phrase_index"], np.int64))
         return self.rule.keep(drawn, box_xyxy)
 

@@ -363,9 +363,7 @@ def test_data_that_do_not_inflate_name_their_member(tmp_path: Path) -> None:
         contents(path, list_members(path))
 
 
-@pytest.mark.parametrize(
-    ("declared_bytes", "message"), [(len(TEXT) - 1, "longer than declared"), (len(TEXT) + 1, "cut short")]
-)
+@pytest.mark.parametrize(("declared_bytes", "message"), [(len(TEXT) - 1, "longer than declared"), (len(TEXT) + 1, "cut short")])
 def test_a_member_of_another_size_than_declared_is_refused(tmp_path: Path, declared_bytes: int, message: str) -> None:
     data = patched(zip_of({"a": TEXT}), b"PK\x01\x02", 24, struct.pack("<L", declared_bytes))
     path = written(tmp_path, data)

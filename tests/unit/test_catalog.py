@@ -45,9 +45,7 @@ def test_the_schema_is_a_schema(schema: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("path", ENTRIES, ids=lambda path: path.stem)
-def test_every_entry_of_the_project_loads_fits_the_schema_and_is_named_as_its_file(
-    path: Path, schema: dict[str, Any]
-) -> None:
+def test_every_entry_of_the_project_loads_fits_the_schema_and_is_named_as_its_file(path: Path, schema: dict[str, Any]) -> None:
     jsonschema.validate(yaml.safe_load(path.read_text()), schema, jsonschema.Draft202012Validator)
     assert load_dataset_entry(path).name == path.stem
 
@@ -163,9 +161,7 @@ def test_a_bad_entry_is_refused_by_the_schema_and_by_the_loader_with_file_key_an
     assert str(caught.value).startswith(f"{path}: ")
 
 
-def test_a_split_that_reads_from_an_unknown_archive_is_told_the_known_ones(
-    demo: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_split_that_reads_from_an_unknown_archive_is_told_the_known_ones(demo: dict[str, Any], tmp_path: Path) -> None:
     demo["splits"]["val"]["images"]["archive"] = "valimages"
     with pytest.raises(ConfigError, match=r"splits\.val .*'valimages', expected one of: .*train_images, val_images"):
         load_dataset_entry(write(tmp_path, demo))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+
 from regioncache.__main__ import main
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def test_info_of_a_single_file(made: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert (facts["dataset"], facts["split"], facts["rows"]) == ("made", "train", pq.read_metadata(file).num_rows)
 
 
-def test_info_for_people_names_the_dataset(made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_for_people_names_the_dataset(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(monkeypatch, "info", made) == 0
     assert "made" in capsys.readouterr().out
 

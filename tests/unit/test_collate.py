@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from regioncache import ParquetRegionDataset, RegionCollator
 from regioncache.data.open_cache import TokenizerInfo
 from regioncache.errors import ConfigError
@@ -46,7 +47,9 @@ def made_sample(image_id: int, regions: int, seed: int, padding_side: str = "rig
 
 def sequences(sample: dict[str, Any]) -> list[list[int]]:
     ends = np.cumsum(sample["input_ids_length"])
-    return [sample["input_ids"][end - length : end].tolist() for end, length in zip(ends, sample["input_ids_length"], strict=True)]
+    return [
+        sample["input_ids"][end - length : end].tolist() for end, length in zip(ends, sample["input_ids_length"], strict=True)
+    ]
 
 
 COUNTS = st.lists(st.integers(0, 5), min_size=1, max_size=4)

@@ -12,10 +12,11 @@ import pytest
 import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
-from regioncache import ParquetRegionDataset, RegionCollator, ShuffledRegions
-from regioncache.errors import CacheError, ConfigError, TokenizerError
 from transformers import ByT5Tokenizer
 from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
+
+from regioncache import ParquetRegionDataset, RegionCollator, ShuffledRegions
+from regioncache.errors import CacheError, ConfigError, TokenizerError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -165,9 +165,7 @@ def test_a_short_zip_of_unknown_size_is_known_by_its_missing_directory(server: F
     assert any("the zip is cut short" in line for line in lines)
 
 
-def test_one_flipped_byte_is_caught_by_the_sha256_and_the_next_mirror_starts_fresh(
-    server: FaultServer, tmp_path: Path
-) -> None:
+def test_one_flipped_byte_is_caught_by_the_sha256_and_the_next_mirror_starts_fresh(server: FaultServer, tmp_path: Path) -> None:
     bad, _ = server.serve("/bad.zip", DATA, every=Fault(flip_byte=100_000))
     url, served = server.serve("/good.zip", DATA)
     lines: list[str] = []
@@ -182,9 +180,7 @@ def test_one_flipped_byte_is_caught_by_the_sha256_and_the_next_mirror_starts_fre
     [DATA + b"x", zip_of(1)[: len(DATA) - 9], zip_of(1)[: len(DATA)], b"PK\x03\x04" + bytes(9_000), HTML],
     ids=["too long", "another file's beginning", "another file", "zeros", "web page"],
 )
-def test_a_wrong_part_of_an_earlier_run_does_not_spoil_the_file(
-    server: FaultServer, tmp_path: Path, part: bytes
-) -> None:
+def test_a_wrong_part_of_an_earlier_run_does_not_spoil_the_file(server: FaultServer, tmp_path: Path, part: bytes) -> None:
     (tmp_path / "a.zip.part").write_bytes(part)
     url, served = server.serve("/a.zip", DATA)
     fetch(archive_at(url), tmp_path / "a.zip")
@@ -246,9 +242,7 @@ def test_a_wrong_file_placed_by_hand_is_refused_and_not_removed(server: FaultSer
     assert served.requests == NO_REQUEST
 
 
-def test_the_error_lists_every_mirror_with_its_reason_and_says_what_to_place_where(
-    server: FaultServer, tmp_path: Path
-) -> None:
+def test_the_error_lists_every_mirror_with_its_reason_and_says_what_to_place_where(server: FaultServer, tmp_path: Path) -> None:
     gone, _ = server.serve("/gone.zip", DATA, every=Fault(status=404))
     forbidden, _ = server.serve("/forbidden.zip", DATA, every=Fault(status=403))
     with pytest.raises(FetchError) as caught:
@@ -265,9 +259,7 @@ def test_the_error_lists_every_mirror_with_its_reason_and_says_what_to_place_whe
     assert f"{len(DATA)} bytes" in text
 
 
-def test_a_signed_address_works_and_its_signature_reaches_no_log_and_no_error(
-    server: FaultServer, tmp_path: Path
-) -> None:
+def test_a_signed_address_works_and_its_signature_reaches_no_log_and_no_error(server: FaultServer, tmp_path: Path) -> None:
     url, served = server.serve("/a.zip", DATA, Fault(cut_after=50_000))
     gone, _ = server.serve("/gone.zip", DATA, every=Fault(status=404))
     lines: list[str] = []
@@ -314,9 +306,7 @@ def test_a_file_that_cannot_fit_is_refused_before_the_first_request(server: Faul
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is a device of Linux")
-def test_a_disk_that_fills_up_is_named_as_such_and_no_further_mirror_is_tried(
-    server: FaultServer, tmp_path: Path
-) -> None:
+def test_a_disk_that_fills_up_is_named_as_such_and_no_further_mirror_is_tried(server: FaultServer, tmp_path: Path) -> None:
     url, _ = server.serve("/a.zip", DATA)
     other, served = server.serve("/b.zip", DATA)
     (tmp_path / "a.zip.part").symlink_to("/dev/full")
@@ -342,9 +332,7 @@ def start_fetching(url: str, destination: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills a child with its parent")
-def test_a_process_killed_in_mid_file_takes_its_child_along_and_the_next_run_resumes(
-    server: FaultServer, tmp_path: Path
-) -> None:
+def test_a_process_killed_in_mid_file_takes_its_child_along_and_the_next_run_resumes(server: FaultServer, tmp_path: Path) -> None:
     url, served = server.serve("/a.zip", DATA, Fault(hang_after=120_000))
     with start_fetching(url, tmp_path / "a.zip") as process:
         server.wait_until_sent(served, 120_000)

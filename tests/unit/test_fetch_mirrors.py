@@ -60,9 +60,7 @@ def test_a_file_in_a_mirror_folder_is_linked_absolutely_and_not_copied(
     assert destination.read_bytes() == DATA
 
 
-def test_the_catalogs_own_local_file_is_found_from_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_catalogs_own_local_file_is_found_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place(tmp_path / ".data" / "demo" / "val2017.zip")
     monkeypatch.chdir(tmp_path)
     archive = Archive(path="demo/val2017.zip", kind="zip", local=".data/demo/val2017.zip")

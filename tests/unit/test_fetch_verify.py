@@ -82,9 +82,7 @@ def test_size_and_sha256_are_named_as_expected_and_found(tmp_path: Path) -> None
         verify.verify_whole(path, archive_of("file", size=13))
     with pytest.raises(ArchiveError, match=r"cut short \(expected 15 bytes, found 14 bytes\)"):
         verify.verify_whole(path, archive_of("file", size=15))
-    with pytest.raises(
-        ArchiveError, match=f"expected sha256 {'0' * 64}, found {hashlib.sha256(make('file')).hexdigest()}"
-    ):
+    with pytest.raises(ArchiveError, match=f"expected sha256 {'0' * 64}, found {hashlib.sha256(make('file')).hexdigest()}"):
         verify.verify_whole(path, archive_of("file", sha256="0" * 64))
     with pytest.raises(ArchiveError, match=r"cut short \(expected some bytes, found 0 bytes\)"):
         verify.verify_whole(tmp_path / "missing", archive_of("file"))

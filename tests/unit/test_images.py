@@ -78,9 +78,7 @@ def test_an_original_stays_as_it_is_at_any_size_and_none_keeps_no_bytes() -> Non
     assert (stored.height, stored.width) == (1001, 1500)
 
 
-@pytest.mark.parametrize(
-    "name", ["a", "b", "big", "mode_L", "mode_LA", "mode_RGBA", "mode_P", "mode_P_tRNS", "mode_1", "exif6"]
-)
+@pytest.mark.parametrize("name", ["a", "b", "big", "mode_L", "mode_LA", "mode_RGBA", "mode_P", "mode_P_tRNS", "mode_1", "exif6"])
 def test_raw_pixels_resized_are_those_of_the_recorded_original(shared: Path, name: str) -> None:
     pack = shared / "goldens/sca"
     expected = json.loads((pack / "expected/pixels.json").read_text())["entries"][name]

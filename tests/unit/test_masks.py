@@ -240,7 +240,7 @@ def test_polygons_of_coco_instances_equal_the_recorded_masks(shared: Path) -> No
         ({"size": [4, 5], "counts": 20}, "segmentation_invalid"),
     ],
 )
-def test_a_segmentation_without_a_usable_mask_is_refused_with_its_reason(segmentation: Any, reason: str) -> None:  # noqa: ANN401  (any JSON value)
+def test_a_segmentation_without_a_usable_mask_is_refused_with_its_reason(segmentation: Any, reason: str) -> None:
     with pytest.raises(BadRecordError) as caught:
         to_rle(segmentation, 4, 5)
     assert caught.value.reason == reason

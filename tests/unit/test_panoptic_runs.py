@@ -84,9 +84,7 @@ def test_a_map_of_nothing_but_void_has_no_segments() -> None:
 
 @given(ID_MAPS, st.permutations([1, 2, 255, 256, 0xFFFFFF]))
 @settings(deadline=None)
-def test_ordinals_follow_the_given_order_and_leave_other_labels_at_0(
-    ids: NDArray[np.uint32], labels: list[int]
-) -> None:
+def test_ordinals_follow_the_given_order_and_leave_other_labels_at_0(ids: NDArray[np.uint32], labels: list[int]) -> None:
     runs = label_runs(ids)
     assert np.array_equal(np.repeat(runs.label, runs.length).reshape(ids.shape[::-1]).T, ids)
     ordinals = runs.ordinal_map(labels)

@@ -17,9 +17,7 @@ from regioncache.errors import BadRecordError
 from regioncache.geometry import FRAMES
 
 SAM = FRAMES["sam"]
-MASKS = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
-    lambda hw: arrays(np.uint8, hw, elements=st.integers(0, 1))
-)
+MASKS = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(lambda hw: arrays(np.uint8, hw, elements=st.integers(0, 1)))
 
 
 def encode(mask: np.ndarray) -> bytes:
@@ -101,9 +99,7 @@ def test_draws_depend_on_seed_image_and_region_and_not_on_the_other_regions() ->
     for other in (draw([0, 1, 2, 3], seed=4), draw([0, 1, 2, 3], image_id=9)):
         assert [points[0] for points in other.values()] == [points[0] for points in usual.values()]
         assert other != usual
-    same_mask = region_points(
-        [counts[0]] * 2, 30, 40, points_per_region=5, seed=3, image_id=8, region_ids=[900100184613, 2]
-    )
+    same_mask = region_points([counts[0]] * 2, 30, 40, points_per_region=5, seed=3, image_id=8, region_ids=[900100184613, 2])
     assert same_mask[0].tolist() != same_mask[1].tolist()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import shutil
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
 from regioncache.cache.mapping import MappedFile
 from regioncache.cache.offsets import build_offsets, offsets_path
 from regioncache.cache.pages import NotMappableError
@@ -20,9 +22,6 @@ from regioncache.cache.rows import GroupRows, MappedRows, Rows, SlowShardWarning
 from regioncache.errors import CacheError
 from regioncache.schema import SAMPLES
 from small_cache import sample_row, write_samples
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 INTEGERS = [field.name for field in SAMPLES if pa.types.is_integer(field.type)]
 TEXTS = [field.name for field in SAMPLES if pa.types.is_string(field.type)]
@@ -205,13 +204,11 @@ def test_a_view_outlives_its_mapping(tmp_path: Path) -> None:
 
 
 def test_mapping_holds_no_file_descriptor(tmp_path: Path) -> None:
-    import os  # noqa: PLC0415
-
     path = tmp_path / "file"
     path.write_bytes(b"x" * 100)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     kept = [MappedFile(path) for _ in range(50)]
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert kept[49].data[0] == ord("x")
 
 
@@ -237,15 +234,15 @@ def test_other_tools_open_the_samples_unchanged(made: Path, tool: str, tmp_path:
             query = "select list(image_id order by image_id), sum(len(region_id)) from read_parquet(?)"
             assert connection.execute(query, [files]).fetchone() == (sorted(ids), regions)
     elif tool == "polars":
-        import polars  # noqa: PLC0415
+        import polars as pl  # noqa: PLC0415
 
-        frame = polars.read_parquet(files)
+        frame = pl.read_parquet(files)
         assert frame["image_id"].to_list() == ids
         assert frame["region_id"].list.len().sum() == regions
-        assert frame["box_xyxy"].dtype == polars.List(polars.Array(polars.Float32, 4))
+        assert frame["box_xyxy"].dtype == pl.List(pl.Array(pl.Float32, 4))
     else:
-        import pandas  # noqa: PLC0415, ICN001
+        import pandas as pd  # noqa: PLC0415
 
-        frame = pandas.concat([pandas.read_parquet(file) for file in files])
+        frame = pd.concat([pd.read_parquet(file) for file in files])
         assert frame["image_id"].tolist() == ids
         assert frame["region_id"].map(len).sum() == regions

@@ -46,7 +46,7 @@ def rows(found: tuple[np.ndarray, np.ndarray]) -> list[list[int]]:
     return [part.tolist() for part in np.split(ids, np.cumsum(lengths)[:-1])] if len(lengths) else []
 
 
-def by_library(library: Any, texts: Sequence[str], limit: int) -> list[list[int]]:  # noqa: ANN401  (a class without types)
+def by_library(library: Any, texts: Sequence[str], limit: int) -> list[list[int]]:
     found: list[list[int]] = library(list(texts), truncation=True, max_length=limit)["input_ids"]
     return found
 
@@ -84,9 +84,7 @@ def test_fast_ids_equal_the_libraries_own_call(gpt2: Tokenizer, byte_bpe: Tokeni
         assert found == [[*ids, eos] for ids in expected]
 
 
-TEXT_PIECES = st.sampled_from(
-    ["<", ">", "</s>", "<pad>", "<unk>", "<extra_id_3>", "<extra_id_130>", " ", "\t", "é", "猫"]
-)
+TEXT_PIECES = st.sampled_from(["<", ">", "</s>", "<pad>", "<unk>", "<extra_id_3>", "<extra_id_130>", " ", "\t", "é", "猫"])
 
 
 @given(st.lists(st.lists(st.one_of(TEXT_PIECES, st.text(max_size=6)), max_size=6).map("".join), min_size=1, max_size=6))
@@ -267,9 +265,7 @@ def test_a_sentencepiece_model_gives_the_ids_of_sentencepiece(shared: Path, name
     assert rows(tokenizer.encode(texts, template="sca", max_length=40)) == expected
 
 
-def test_a_sentencepiece_model_without_its_library_says_what_to_install(
-    shared: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sentencepiece_model_without_its_library_says_what_to_install(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(TokenizerError, match="packages sentencepiece and protobuf"):
         load_tokenizer(str(shared / "samples/tokenizers/sentencepiece_fixtures/test_sentencepiece.model"))
@@ -292,7 +288,7 @@ def test_a_tokenizer_without_eos_is_refused_by_the_template_that_appends_one(sha
     ("template", "max_length", "message"),
     [("chat", 20, "no token template 'chat'"), ("sca", 2, "no room"), ("plain", 0, "no room")],
 )
-def test_templates_and_lengths_that_mean_nothing_are_refused(template: Any, max_length: int, message: str) -> None:  # noqa: ANN401  (wrong on purpose)
+def test_templates_and_lengths_that_mean_nothing_are_refused(template: Any, max_length: int, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_tokenizer("byt5").encode(["a"], template=template, max_length=max_length)
 
@@ -325,7 +321,7 @@ def test_a_hub_name_is_opened_from_the_folder_that_the_hubs_client_gives(
 ) -> None:
     asked: dict[str, Any] = {}
 
-    def snapshot_download(name: str, **options: Any) -> str:  # noqa: ANN401  (the client's signature)
+    def snapshot_download(name: str, **options: Any) -> str:
         asked.update(options, name=name)
         return str(shared / "samples/tokenizers/gpt2")
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from regioncache import ParquetRegionDataset, RegionCollator, ShuffledRegions
 from torch.utils.data import DataLoader
+
+from regioncache import ParquetRegionDataset, RegionCollator, ShuffledRegions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -46,9 +46,7 @@ class Member:
     crc32: int | None
 
 
-def refusal(
-    path: Path, name: str, problem: str, *, expected: object = None, found: object = None, remedy: str
-) -> ArchiveError:
+def refusal(path: Path, name: str, problem: str, *, expected: object = None, found: object = None, remedy: str) -> ArchiveError:
     """The error for the member ``name`` of the archive ``path``, which ``problem``, a clause with a verb, describes."""
     return ArchiveError(path, f"member {name!r} {problem}", expected=expected, found=found, remedy=remedy)
 

@@ -137,9 +137,7 @@ def inflated(data: memoryview, member: Member, archive: Path) -> Iterator[bytes]
         unused = inflate.unconsumed_tail
         if len(piece) > left:
             expected, found = f"{member.size_bytes} bytes", "more"
-            raise refusal(
-                archive, member.name, "is longer than declared", expected=expected, found=found, remedy=REPACK
-            )
+            raise refusal(archive, member.name, "is longer than declared", expected=expected, found=found, remedy=REPACK)
         left -= len(piece)
         crc32 = zlib.crc32(piece, crc32)
         if piece:

@@ -51,9 +51,7 @@ def zip_members(path: Path, window: memoryview, base: int) -> Iterator[Member]:
             problem = f"the central directory is damaged at its entry {len(spans)}"
             raise ArchiveError(path, problem, remedy=FETCH_AGAIN)
         fields = _CENTRAL.unpack_from(window, at)
-        system, flags, method, crc32, compressed, size, name_bytes, extra_bytes, comment_bytes, mode, header = fields[
-            1:
-        ]
+        system, flags, method, crc32, compressed, size, name_bytes, extra_bytes, comment_bytes, mode, header = fields[1:]
         name_at = at + _CENTRAL.size
         raw_name = window[name_at : name_at + name_bytes].tobytes()
         name = _decoded(path, raw_name, "utf-8" if flags & _UTF8 else "cp437")

@@ -6,7 +6,8 @@ A shortened sample::
      "shards": [{"name": "part-00000-of-00003.parquet", "rows": 1666, "bytes": 271843210, "sha256": "ab…"}, …],
      "tokens": {"byt5-sca-20": {"key": "17…", "shards": […]}},
      "prompts": {"sam": {"key": "c4…", "shards": […]}},
-     "counts": {"images": 5000, "regions": 56000, …}, "licence": {…}, "provenance": {…}, "archives_dir": "../../../.data/archives"}
+     "counts": {"images": 5000, "regions": 56000, …}, "licence": {…}, "provenance": {…},
+     "archives_dir": "../../../.data/archives", "small_files": {"stats.json": "07…", …}, "~sha256": "e1…"}
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ class CacheIndex:
 def write_index(cache: Path, index: CacheIndex) -> None:
     """Publish a cache: write its ``index.json``, whole or not at all, with the sha256 of itself as its last line."""
     body = json.dumps(
-        {"format": FORMAT, "schema_version": SCHEMA_VERSION, **asdict(index)}, indent=1, sort_keys=True, ensure_ascii=False
+        {"format": FORMAT, "schema_version": SCHEMA_VERSION, **asdict(index)},
+        indent=1,
+        sort_keys=True,
+        ensure_ascii=False,
     ).encode()
     body = body.removesuffix(b"\n}")
     write_bytes(cache / INDEX_NAME, body + _SEAL % hashlib.sha256(body).hexdigest().encode())

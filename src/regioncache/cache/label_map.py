@@ -23,14 +23,11 @@ def encode_label_map(ordinals: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     Args:
         ordinals: (H, W); 0 = no region, k = k-th region + 1; uint8 up to 255 regions, else uint16.
     """
-    little = np.ascontiguousarray(ordinals, ordinals.dtype.newbyteorder("<"))
-    compressed: bytes = pa.Codec("zstd", compression_level=_ZSTD_LEVEL).compress(little, asbytes=True)
+    compressed: bytes = pa.Codec("zstd", compression_level=_ZSTD_LEVEL).compress(np.ascontiguousarray(ordinals), asbytes=True)
     return compressed
 
 
-def decode_label_map(
-    data: NDArray[np.uint8], height: int, width: int, regions: int
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def decode_label_map(data: NDArray[np.uint8], height: int, width: int, regions: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Undo ``encode_label_map``.
 
     Args:
@@ -42,14 +39,14 @@ def decode_label_map(
     Returns:
         (height, width), read-only.
     """
-    dtype = np.dtype(np.uint8) if regions <= _UINT8_REGIONS else np.dtype("<u2")
-    raw = pa.Codec("zstd").decompress(pa.py_buffer(data), height * width * dtype.itemsize)
-    return np.frombuffer(raw, dtype).reshape(height, width)
+    small = regions <= _UINT8_REGIONS
+    raw = pa.Codec("zstd").decompress(pa.py_buffer(data), height * width * (1 if small else 2))
+    if small:
+        return np.frombuffer(raw, np.uint8).reshape(height, width)
+    return np.frombuffer(raw, np.uint16).reshape(height, width)
 
 
-def split_label_map(
-    ordinals: NDArray[np.uint8] | NDArray[np.uint16], regions: NDArray[np.integer]
-) -> NDArray[np.bool_]:
+def split_label_map(ordinals: NDArray[np.uint8] | NDArray[np.uint16], regions: NDArray[np.integer]) -> NDArray[np.bool_]:
     """One mask per region.
 
     Args:
@@ -59,4 +56,5 @@ def split_label_map(
     Returns:
         bool (n, H, W).
     """
-    return np.equal(ordinals[None], (regions + 1).astype(ordinals.dtype)[:, None, None])
+    masks: NDArray[np.bool_] = ordinals[None] == (regions + 1).astype(ordinals.dtype)[:, None, None]
+    return masks

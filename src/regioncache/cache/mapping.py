@@ -55,9 +55,7 @@ class MappedFile:
         try:
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
-            raise CacheError(
-                path, "the file is missing", remedy="Run the target that builds this cache again"
-            ) from error
+            raise CacheError(path, "the file is missing", remedy="Run the target that builds this cache again") from error
         try:
             length = os.fstat(handle).st_size
             if length == 0:
@@ -72,7 +70,7 @@ class MappedFile:
         memory = (ctypes.c_uint8 * length).from_address(address)
         # numpy keeps `memory` alive as the base of every view, so the map ends after its last view.
         weakref.finalize(memory, _unmap, address, length).atexit = False
-        self.data: NDArray[np.uint8] = np.frombuffer(memory, np.uint8)
+        self.data: NDArray[np.uint8] = np.frombuffer(memoryview(memory).cast("B"), np.uint8)
         self.data.flags.writeable = False
 
     def will_need(self, offset: int, length: int) -> None:

@@ -52,12 +52,12 @@ class Leaf:
     @property
     def is_bytes(self) -> bool:
         """Whether values are byte arrays with a length prefix."""
-        return pa.types.is_string(self.kind) or pa.types.is_binary(self.kind)
+        return bool(pa.types.is_string(self.kind) or pa.types.is_binary(self.kind))
 
     @property
     def inline(self) -> bool:
         """Whether the offsets file holds the value itself."""
-        return self.depth == 0 and pa.types.is_integer(self.kind)
+        return self.depth == 0 and bool(pa.types.is_integer(self.kind))
 
 
 def leaves(schema: pa.Schema) -> list[Leaf]:
@@ -175,9 +175,7 @@ def _fixed_positions(
         return values.start * 8 + rows
     decoded = _flat(array)
     stored = decoded.astype(np.int32) if decoded.itemsize < 4 else decoded  # noqa: PLR2004  (Parquet's narrowest integer)
-    if values.start + stored.nbytes != values.end or not np.array_equal(
-        stored.view(np.uint8), data[values.start : values.end]
-    ):
+    if values.start + stored.nbytes != values.end or not np.array_equal(stored.view(np.uint8), data[values.start : values.end]):
         raise NotMappableError(f"{name} has other values in the file than pyarrow decodes")
     return values.start + rows * stored.itemsize
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     import numpy as np
     import pyarrow.parquet as pq
+    from numpy.typing import NDArray
 
 
 class NotMappableError(Exception):

@@ -282,11 +282,15 @@ def open_rows(path: Path, schema: pa.Schema) -> Rows:
         missing = [name for name in schema.names if name not in found.names]
         if missing:
             raise CacheError(path, f"lacks the columns {', '.join(missing)}", expected=schema.names, found=found.names)
-        try:
-            if [(field.name, field.type) for field in found] != [(field.name, field.type) for field in schema]:
-                raise NotMappableError("its columns have other types or another order")
-            records = build_offsets(path)
-        except NotMappableError as reason:
+        reason = None
+        if [(field.name, field.type) for field in found] != [(field.name, field.type) for field in schema]:
+            reason = "its columns have other types or another order"
+        else:
+            try:
+                records = build_offsets(path)
+            except NotMappableError as refusal:
+                reason = str(refusal)
+        if records is None:
             warnings.warn(
                 f"{path}: {reason}; it is read through whole row groups, which is slower. Build the cache again to map it",
                 SlowShardWarning,

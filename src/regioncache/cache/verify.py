@@ -29,9 +29,7 @@ _REMEDY = "Delete it and run the target that builds this cache again"
 _REGION_LISTS = [field.name for field in SAMPLES_SCHEMA if pa.types.is_list(field.type)]
 
 
-def verify_cache(
-    cache: Path, *, full: bool = False, progress: Callable[[int, int], None] | None = None
-) -> dict[str, int]:
+def verify_cache(cache: Path, *, full: bool = False, progress: Callable[[int, int], None] | None = None) -> dict[str, int]:
     """Check a cache.
 
     Args:
@@ -72,7 +70,11 @@ def _check_hash(path: Path, sha256: str) -> None:
         raise CacheError(path, "listed in index.json, but missing", remedy=_REMEDY) from error
     if found != sha256:
         raise CacheError(
-            path, "its bytes are not the published ones", expected=f"sha256 {sha256}", found=f"sha256 {found}", remedy=_REMEDY
+            path,
+            "its bytes are not the published ones",
+            expected=f"sha256 {sha256}",
+            found=f"sha256 {found}",
+            remedy=_REMEDY,
         )
 
 
@@ -117,7 +119,9 @@ def _check_samples(path: Path, table: pa.Table, first_row: int) -> None:
     for name in _REGION_LISTS:
         if _lengths(table, name) != regions:
             raise CacheError(
-                path, f"column {name} has another number of regions than region_id in some row from {first_row}", remedy=_REMEDY
+                path,
+                f"column {name} has another number of regions than region_id in some row from {first_row}",
+                remedy=_REMEDY,
             )
     columns = [
         "width", "height", "image_storage", "phrase_count", "phrases", "segmentation", "area", "box_xyxy", "image_id",

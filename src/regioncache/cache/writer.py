@@ -120,9 +120,7 @@ class ShardWriter:
         self._temporary.unlink(missing_ok=True)
         return write_error(self.path, error)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         writer = self._writer
         if kind is not None:
             self._abandon(writer)

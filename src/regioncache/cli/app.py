@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 
 from regioncache.cli import build, look
 from regioncache.errors import RegioncacheError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 app = typer.Typer(
     name="regioncache",
@@ -17,19 +21,22 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for verb in (look.info, look.stats, look.verify, look.view, look.bench):
-    app.command(rich_help_panel="Look at a cache")(verb)
-for verb in (
-    build.fetch,
-    build.parse,
-    build.convert,
-    build.tokenizer,
-    build.tokenize,
-    build.prompt,
-    build.publish,
-    build.draw_demo,
-):
-    app.command(rich_help_panel="Steps of a build (the workflow runs these)")(verb)
+_VERBS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Look at a cache": (look.info, look.stats, look.verify, look.view, look.bench),
+    "Steps of a build (the workflow runs these)": (
+        build.fetch,
+        build.parse,
+        build.convert,
+        build.tokenizer,
+        build.tokenize,
+        build.prompt,
+        build.publish,
+        build.draw_demo,
+    ),
+}
+for _panel, _verbs in _VERBS.items():
+    for _verb in _verbs:
+        app.command(rich_help_panel=_panel)(_verb)
 
 
 def run() -> None:

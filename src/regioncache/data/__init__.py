@@ -1,1 +1,1 @@
-
+"""The training side: datasets that read a cache in place, and collators."""

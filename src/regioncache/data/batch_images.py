@@ -27,7 +27,7 @@ class BufferRing:
         self._blocks = [np.empty(0, np.uint8) for _ in range(blocks)]
         self._next = 0
 
-    def take(self, shape: tuple[int, ...], dtype: type[np.uint8] | type[np.float32]) -> NDArray[Any]:
+    def take(self, shape: tuple[int, ...], dtype: type[np.uint8 | np.float32]) -> NDArray[Any]:
         """Memory of that shape and type; its contents are arbitrary."""
         if not self._blocks:
             return np.empty(shape, dtype)
@@ -77,7 +77,7 @@ def frame_batch(
     side_px: int,
     ring: BufferRing,
     *,
-    dtype: type[np.uint8] | type[np.float32],
+    dtype: type[np.uint8 | np.float32],
     resize: Literal["exact", "fast"],
 ) -> NDArray[Any]:
     """Images resized to their frame, at the top left, zeros elsewhere.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from regioncache.data.batch_images import BufferRing, frame_batch, native_batch, picture_hw
+from regioncache.data.flat_ranges import range_indices, starts_of
 from regioncache.data.pixels import EncodedImage
 from regioncache.errors import ConfigError, TokenizerError
 
@@ -43,11 +44,11 @@ class _Slots(NamedTuple):
     slot: NDArray[np.int64] | None
     kept: NDArray[np.int64] | None
     shape: tuple[int, ...]
-    count: int
+    total: int
 
     def rows(self) -> NDArray[np.int64]:
         """The slot of each kept region."""
-        return np.arange(self.count) if self.slot is None else self.slot
+        return np.arange(self.total) if self.slot is None else self.slot
 
 
 class RegionCollator:
@@ -141,22 +142,14 @@ class RegionCollator:
             batch.update(_tokens(samples, slots))
         if samples and "image" in samples[0]:
             batch.update(self._images(samples))
+        batch.update(_per_region(samples, slots))
         for name in ("original_sizes", "reshaped_input_sizes"):
             batch[name] = np.array([sample[name] for sample in samples], np.int64).reshape(-1, 2)
-        for name, (dtype, fill, tail) in _REGION_FIELDS.items():
-            if any(name in sample for sample in samples):
-                batch[name] = _scatter([sample[name] for sample in samples], slots, dtype, fill, tail)
-        if any("masks" in sample for sample in samples):
-            batch["masks"] = _scatter_masks([sample["masks"] for sample in samples], slots)
-        image_ids = np.array([sample["image_id"] for sample in samples], np.int64)
-        batch["metadata_image_id"] = _scatter_flat(image_ids[slots.sample], slots, np.int64, -1)
         for name in ("metadata_captions", "task_type", "segmentation"):
             if any(name in sample for sample in samples):
                 batch[name] = [sample[name] for sample in samples]
         if self.regions == "min":
-            batch["metadata_input_boxes"] = batch["metadata_input_boxes"].astype(np.int64) if samples else None
-            batch.setdefault("input_points", None)
-            batch.setdefault("input_labels", None)
+            batch.update(_original_names(batch))
         elif self.regions == "pad":
             batch["region_mask"] = _scatter_flat(np.ones(len(slots.sample), np.bool_), slots, np.bool_, 0)
         else:
@@ -165,7 +158,7 @@ class RegionCollator:
 
     def _slots(self, counts: NDArray[np.int64]) -> _Slots:
         sample = np.repeat(np.arange(len(counts)), counts)
-        within = np.arange(len(sample)) - np.repeat(np.cumsum(counts) - counts, counts)
+        within = np.arange(len(sample)) - np.repeat(starts_of(counts), counts)
         if self.regions == "flat":
             return _Slots(sample, None, None, (len(sample),), len(sample))
         width = int((counts.min() if self.regions == "min" else counts.max()) if len(counts) else 0)
@@ -180,13 +173,9 @@ class RegionCollator:
         resized = [(int(size[0]), int(size[1])) for size in (sample["reshaped_input_sizes"] for sample in samples)]
         found: dict[str, Any] = {}
         if self.pixels == "float32":
-            found["pixel_values"] = frame_batch(
-                pictures, resized, _FRAME_PX, self._ring, dtype=np.float32, resize=self.resize
-            )
+            found["pixel_values"] = frame_batch(pictures, resized, _FRAME_PX, self._ring, dtype=np.float32, resize=self.resize)
         elif self.size == "frame":
-            found["pixel_values"] = frame_batch(
-                pictures, resized, _FRAME_PX, self._ring, dtype=np.uint8, resize=self.resize
-            )
+            found["pixel_values"] = frame_batch(pictures, resized, _FRAME_PX, self._ring, dtype=np.uint8, resize=self.resize)
         else:
             found["pixel_values"] = native_batch(pictures, self._ring)
             resized = [picture_hw(picture) for picture in pictures]
@@ -197,12 +186,35 @@ class RegionCollator:
         return found
 
 
+def _per_region(samples: Sequence[Mapping[str, Any]], slots: _Slots) -> dict[str, NDArray[Any]]:
+    """Every per-region field that the samples have, and the image id of each region."""
+    found: dict[str, NDArray[Any]] = {}
+    for name, (dtype, fill, tail) in _REGION_FIELDS.items():
+        if any(name in sample for sample in samples):
+            found[name] = _scatter([sample[name] for sample in samples], slots, dtype, fill, tail)
+    if any("masks" in sample for sample in samples):
+        found["masks"] = _scatter_masks([sample["masks"] for sample in samples], slots)
+    image_ids = np.array([sample["image_id"] for sample in samples], np.int64)
+    found["metadata_image_id"] = _scatter_flat(image_ids[slots.sample], slots, np.int64, -1)
+    return found
+
+
+def _original_names(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """What the original's batch has beside ours: integer boxes in source pixels, and keys for absent points."""
+    boxes = batch.get("metadata_input_boxes")
+    return {
+        "metadata_input_boxes": None if boxes is None else boxes.astype(np.int64),
+        "input_points": batch.get("input_points"),
+        "input_labels": batch.get("input_labels"),
+    }
+
+
 def _scatter_flat(values: NDArray[Any], slots: _Slots, dtype: type[np.generic], fill: float) -> NDArray[Any]:
     """Per-region values (kept, ...) into their slots."""
     tail = values.shape[1:]
     if slots.slot is None:
         return values.astype(dtype).reshape(*slots.shape, *tail)
-    batch = np.empty((slots.count, *tail), dtype)
+    batch = np.empty((slots.total, *tail), dtype)
     batch.fill(fill)
     batch[slots.slot] = values
     return batch.reshape(*slots.shape, *tail)
@@ -219,7 +231,7 @@ def _scatter(
 def _scatter_masks(masks: list[NDArray[np.bool_]], slots: _Slots) -> NDArray[np.bool_]:
     """Masks of images of different sizes, at the top left of the largest."""
     height, width = (max((mask.shape[axis] for mask in masks), default=0) for axis in (1, 2))
-    batch = np.zeros((slots.count, height, width), np.bool_)
+    batch = np.zeros((slots.total, height, width), np.bool_)
     slot_of_region = np.full(sum(len(mask) for mask in masks), -1, np.int64)
     slot_of_region[slice(None) if slots.kept is None else slots.kept] = slots.rows()
     at = 0
@@ -235,19 +247,18 @@ def _tokens(samples: Sequence[Mapping[str, Any]], slots: _Slots) -> dict[str, ND
     lengths = np.concatenate([sample["input_ids_length"] for sample in samples]).astype(np.int64)
     ids = np.concatenate([sample["input_ids"] for sample in samples])
     longest = int(lengths.max()) if len(lengths) else 0  # before any cut, as the original pads
-    starts = np.cumsum(lengths) - lengths
     if slots.kept is not None:
-        starts, lengths = starts[slots.kept], lengths[slots.kept]
-        ids = ids[np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))]
+        starts, lengths = starts_of(lengths)[slots.kept], lengths[slots.kept]
+        ids = ids[range_indices(starts, lengths)]
     column = np.arange(longest)
     filled = column < lengths[:, None]  # of each kept region, which columns hold a token; row-major as the ids are
     if tokenizer.padding_side == "left":
         filled = filled[:, ::-1]
-    mask = np.zeros((slots.count, longest), np.bool_)
+    mask = np.zeros((slots.total, longest), np.bool_)
     mask[slots.rows()] = filled
-    input_ids = np.full((slots.count, longest), tokenizer.pad_token_id, np.int64)
+    input_ids = np.full((slots.total, longest), tokenizer.pad_token_id, np.int64)
     input_ids[mask] = ids
-    labels = np.full((slots.count, longest + 1), IGNORED_LABEL, np.int64)
+    labels = np.full((slots.total, longest + 1), IGNORED_LABEL, np.int64)
     labels[:, 1:][mask] = ids
     return {
         "input_ids": input_ids.reshape(*slots.shape, longest),

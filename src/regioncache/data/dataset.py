@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from regioncache.data.captions import Captions
+from regioncache.data.flat_ranges import range_indices, starts_of
 from regioncache.data.masks import RegionRLEs, dense_masks, low_res_masks_of
 from regioncache.data.open_cache import OpenShard, Shard, as_paths, find_shards
 from regioncache.data.pixels import EncodedImage
 from regioncache.data.references import referenced_bytes
-from regioncache.data.regions import RegionChoice, RegionPolicy
 from regioncache.data.rng import sample_generator
 from regioncache.errors import CacheError, ConfigError
 from regioncache.geometry import Frame, frame_named
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regioncache.cache.rows import Rows
+    from regioncache.data.regions import RegionChoice, RegionPolicy
 
 Sample = dict[str, Any]
 Record = tuple[int, ...]
@@ -259,8 +260,8 @@ def _phrase_positions(rows: Rows, record: Record, choice: RegionChoice | None) -
     regions, phrases = rows.count(record, "region_id"), rows.count(record, "phrases")
     if regions == phrases:  # every region has at least one phrase, so each has exactly one
         return None if choice is None else choice.regions
-    counts = rows.array(record, "phrase_count").astype(np.int64)
-    first = np.cumsum(counts) - counts
+    counts = rows.array(record, "phrase_count")
+    first = starts_of(counts)
     return first if choice is None else first[choice.regions] + choice.phrases
 
 
@@ -274,18 +275,14 @@ def _encoded_image(shard: OpenShard, record: Record) -> EncodedImage:
         raise CacheError(name, "the cache was built without images", remedy="Pass image=None, or set image.storage")
     else:
         data = rows.binary(record, "image.bytes")
-    return EncodedImage(
-        data, rows.integer(record, "image_height"), rows.integer(record, "image_width"), storage == "raw", name
-    )
+    return EncodedImage(data, rows.integer(record, "image_height"), rows.integer(record, "image_width"), storage == "raw", name)
 
 
 def _referenced_bytes(shard: OpenShard, record: Record, name: str) -> NDArray[np.uint8]:
     rows = shard.samples
     archive = rows.text(record, "image_archive")
     if shard.shard.archives is None:
-        raise CacheError(
-            name, f"its bytes lie in the archive {archive}", remedy="Pass archives=, the folder that holds it"
-        )
+        raise CacheError(name, f"its bytes lie in the archive {archive}", remedy="Pass archives=, the folder that holds it")
     return referenced_bytes(
         shard.shard.archives / archive,
         offset=rows.integer(record, "image_offset"),
@@ -310,17 +307,10 @@ def _add_tokens(sample: Sample, shard: OpenShard, tokens: Rows, row: int, spoken
     if spoken is None:
         sample["input_ids"], sample["input_ids_length"] = ids, lengths
     else:
-        first = (np.cumsum(lengths) - lengths)[spoken]
         chosen = lengths[spoken]
-        sample["input_ids"] = ids[_ranges(first, chosen)]
+        sample["input_ids"] = ids[range_indices(starts_of(lengths)[spoken], chosen)]
         sample["input_ids_length"] = chosen
     sample["tokenizer"] = shard.shard.tokenizer
-
-
-def _ranges(starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.int64]:
-    """The numbers of [start, start + length) of each range, one after the other."""
-    total = int(lengths.sum())
-    return np.arange(total) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
 
 
 def _add_points(

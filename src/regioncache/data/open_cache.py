@@ -184,9 +184,7 @@ def read_tokenizer_info(folder: Path) -> TokenizerInfo:
     path = folder / META_NAME
     try:
         meta = json.loads(path.read_bytes())
-        return TokenizerInfo(
-            str(meta["key"]), int(meta["pad_token_id"]), int(meta["eos_token_id"]), str(meta["padding_side"])
-        )
+        return TokenizerInfo(str(meta["key"]), int(meta["pad_token_id"]), int(meta["eos_token_id"]), str(meta["padding_side"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CacheError(
             path, f"the tokenizer's description cannot be read ({error!r})", remedy="Run the target again"

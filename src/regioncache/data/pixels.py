@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
-NORMALIZED = (
-    (np.arange(256, dtype=np.uint8)[None] * (1 / 255)).astype(np.float32) - MEAN[:, None]
-) / STD[:, None]
+NORMALIZED = ((np.arange(256, dtype=np.uint8)[None] * (1 / 255)).astype(np.float32) - MEAN[:, None]) / STD[:, None]
 """float32 (3, 256): the normalised value of each grey level of each channel."""
 
 _JPEG_MAGIC = b"\xff\xd8\xff"
@@ -97,9 +95,7 @@ class EncodedImage:
         try:
             return Image.open(io.BytesIO(self.data))
         except OSError as error:
-            raise CacheError(
-                self.name, f"the stored image does not decode ({error})", remedy="Build the cache again"
-            ) from error
+            raise CacheError(self.name, f"the stored image does not decode ({error})", remedy="Build the cache again") from error
 
 
 def resize_exact(pixels: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:

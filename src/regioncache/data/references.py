@@ -23,9 +23,7 @@ def _mapped(path: Path, process: int) -> MappedFile:  # noqa: ARG001  (each proc
     return MappedFile(path)
 
 
-def referenced_bytes(
-    archive: Path, *, offset: int, length: int, method: int, process: int, name: str
-) -> NDArray[np.uint8]:
+def referenced_bytes(archive: Path, *, offset: int, length: int, method: int, process: int, name: str) -> NDArray[np.uint8]:
     """The bytes of an image inside an archive.
 
     Args:

@@ -125,9 +125,7 @@ def _street(stage: Stage) -> list[Place]:
     dash = 1.6 * stage.metre_px(middle)
     for start in np.arange(-rng.uniform(0, 2) * dash, canvas.width, 2.2 * dash):
         road.rectangle(start, middle, start + dash, middle + 0.1 * dash, (226, 224, 214), contrast=0.08)
-    paint_ground(
-        pavement, stage.horizon_px, kerb * flat, (176, 172, 166), (182, 180, 176), texture="grain", contrast=0.07
-    )
+    paint_ground(pavement, stage.horizon_px, kerb * flat, (176, 172, 166), (182, 180, 176), texture="grain", contrast=0.07)
     slab = stage.metre_px(kerb)
     pavement.rectangle(0, kerb, canvas.width, kerb + 0.12 * slab, (206, 204, 198))
     return [

@@ -53,9 +53,7 @@ def draw_person(brush: Brush, x: float, y: float, metre: float, rng: np.random.G
         brush.line((elbow, middle_y), (elbow + side * rng.uniform(-0.1, 0.2) * m, hand_y), 0.09 * m, skin)
     brush.rectangle(x + lean - 0.05 * m, y - 1.5 * m, x + lean + 0.05 * m, y - 1.4 * m, darker(skin, 0.9))
     brush.ellipse(x + lean, y - 1.61 * m, 0.115 * m, 0.145 * m, skin)
-    brush.ellipse(
-        x + lean, y - 1.66 * m, 0.13 * m, 0.12 * m, choose(rng, HAIR), texture="tuft", contrast=0.15, below=-0.15
-    )
+    brush.ellipse(x + lean, y - 1.66 * m, 0.13 * m, 0.12 * m, choose(rng, HAIR), texture="tuft", contrast=0.15, below=-0.15)
 
 
 def draw_bird(brush: Brush, x: float, y: float, metre: float, rng: np.random.Generator) -> None:

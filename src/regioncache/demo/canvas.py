@@ -161,9 +161,7 @@ class Brush:
     def line(self, start: tuple[float, float], end: tuple[float, float], width: float, colour: Colour) -> None:
         """Draw a straight line, at least one pixel wide."""
         (xa, ya), (xb, yb) = start, end
-        box = _Box.around(
-            min(xa, xb) - width, min(ya, yb) - width, max(xa, xb) + width, max(ya, yb) + width, self.canvas
-        )
+        box = _Box.around(min(xa, xb) - width, min(ya, yb) - width, max(xa, xb) + width, max(ya, yb) + width, self.canvas)
         if box is None:
             return
         image = Image.new("L", (box.x1 - box.x0, box.y1 - box.y0))
@@ -200,9 +198,7 @@ class Brush:
             below: how far down it reaches, in radii: 0 paints the upper half only.
         """
         reach = 1.0 + 2.0 * rough
-        box = _Box.around(
-            x - reach * radius_x, y - reach * radius_y, x + reach * radius_x, y + reach * radius_y, self.canvas
-        )
+        box = _Box.around(x - reach * radius_x, y - reach * radius_y, x + reach * radius_x, y + reach * radius_y, self.canvas)
         if box is None:
             return
         u, v = box.unit_xy(x, y, max(radius_x, 0.5), max(radius_y, 0.5))

@@ -39,18 +39,12 @@ def draw_car(brush: Brush, x: float, y: float, metre: float, rng: np.random.Gene
         return [(x + way * across * m, y - up * m) for across, up in points]
 
     roof = rng.uniform(1.38, 1.62)
-    brush.polygon(
-        at([(-1.85, 0.9), (-1.3, roof - 0.06), (-1.0, roof), (0.35, roof), (0.62, roof - 0.08), (1.15, 0.9)]), paint
-    )
+    brush.polygon(at([(-1.85, 0.9), (-1.3, roof - 0.06), (-1.0, roof), (0.35, roof), (0.62, roof - 0.08), (1.15, 0.9)]), paint)
     brush.polygon(at([(-1.6, 0.92), (-1.18, roof - 0.12), (-0.4, roof - 0.1), (-0.4, 0.92)]), GLASS, contrast=0.02)
     brush.polygon(at([(-0.3, 0.92), (-0.3, roof - 0.1), (0.42, roof - 0.12), (0.95, 0.92)]), GLASS, contrast=0.02)
+    brush.polygon(at([(-1.3, roof - 0.18), (-0.9, roof - 0.14), (-1.25, 0.95), (-1.5, 0.95)]), (150, 170, 182), contrast=0.0)
     brush.polygon(
-        at([(-1.3, roof - 0.18), (-0.9, roof - 0.14), (-1.25, 0.95), (-1.5, 0.95)]), (150, 170, 182), contrast=0.0
-    )
-    brush.polygon(
-        at(
-            [(-2.1, 0.32), (-2.12, 0.8), (-1.9, 0.94), (1.2, 0.94), (1.95, 0.78), (2.12, 0.6), (2.1, 0.3), (-2.0, 0.24)]
-        ),
+        at([(-2.1, 0.32), (-2.12, 0.8), (-1.9, 0.94), (1.2, 0.94), (1.95, 0.78), (2.12, 0.6), (2.1, 0.3), (-2.0, 0.24)]),
         paint,
     )
     brush.polygon(at([(-2.1, 0.34), (2.1, 0.34), (2.0, 0.24), (-2.0, 0.24)]), darker(paint, 0.5))
@@ -71,9 +65,7 @@ def draw_house(brush: Brush, x: float, y: float, metre: float, rng: np.random.Ge
     colour, tiles = choose(rng, WALL), choose(rng, ROOF)
     brush.canvas.shade(x + 0.4 * deep, y, 1.5 * half + 0.5 * abs(deep), 0.8 * m)
     edge = x + half if deep > 0 else x - half
-    brush.polygon(
-        [(edge, y), (edge, y - wall), (edge + deep, y - wall), (edge + deep, y - 0.35 * m)], darker(colour, 0.72)
-    )
+    brush.polygon([(edge, y), (edge, y - wall), (edge + deep, y - wall), (edge + deep, y - 0.35 * m)], darker(colour, 0.72))
     brush.polygon(
         [(x - half, y), (x + half, y), (x + half, y - wall), (x, y - wall - roof), (x - half, y - wall)],
         colour,
@@ -112,9 +104,7 @@ def draw_house(brush: Brush, x: float, y: float, metre: float, rng: np.random.Ge
 def _draw_window(brush: Brush, x: float, y: float, m: float) -> None:
     brush.rectangle(x - 0.6 * m, y - 0.75 * m, x + 0.6 * m, y + 0.75 * m, (244, 242, 236))
     brush.rectangle(x - 0.48 * m, y - 0.62 * m, x + 0.48 * m, y + 0.62 * m, GLASS, contrast=0.03)
-    brush.polygon(
-        [(x - 0.48 * m, y - 0.62 * m), (x, y - 0.62 * m), (x - 0.48 * m, y + 0.2 * m)], (150, 176, 194), contrast=0.0
-    )
+    brush.polygon([(x - 0.48 * m, y - 0.62 * m), (x, y - 0.62 * m), (x - 0.48 * m, y + 0.2 * m)], (150, 176, 194), contrast=0.0)
     brush.line((x, y - 0.6 * m), (x, y + 0.6 * m), 0.08 * m, (244, 242, 236))
     brush.line((x - 0.5 * m, y), (x + 0.5 * m, y), 0.08 * m, (244, 242, 236))
 

@@ -1,1 +1,1 @@
-
+"""What is computed once per dataset: tokens, prompts, stored images."""

@@ -41,6 +41,6 @@ def decode_bytes(ids: Iterable[int]) -> str:
     """The text of ids; bytes that form no UTF-8 are left out, special tokens appear by name."""
     special = {number: token for token, number in SPECIAL_TOKENS.values()}
     special |= {FIRST_EXTRA_ID + extra: f"<extra_id_{extra}>" for extra in range(EXTRA_IDS)}
-    return b"".join(
-        special[one].encode() if one in special else bytes([one - FIRST_BYTE_ID]) for one in map(int, ids)
-    ).decode(errors="ignore")
+    return b"".join(special[one].encode() if one in special else bytes([one - FIRST_BYTE_ID]) for one in map(int, ids)).decode(
+        errors="ignore"
+    )

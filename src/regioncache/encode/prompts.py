@@ -110,9 +110,7 @@ def _uniform(count: int, seed: int, image_id: int, region_id: int) -> NDArray[np
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def _pixels_at(
-    draws: NDArray[np.float64], start: NDArray[np.int64], length: NDArray[np.int64], height: int
-) -> NDArray[np.int64]:
+def _pixels_at(draws: NDArray[np.float64], start: NDArray[np.int64], length: NDArray[np.int64], height: int) -> NDArray[np.int64]:
     """The mask's pixels (x, y) at these fractions of its column-major order, int64 (m, 2)."""
     ends = np.cumsum(length)
     rank = (draws * ends[-1]).astype(np.int64)
@@ -121,9 +119,7 @@ def _pixels_at(
     return np.column_stack(np.divmod(pixel, height))
 
 
-def low_res_ordinals(
-    ordinals: NDArray[np.uint8] | NDArray[np.uint16], frame: Frame
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def low_res_ordinals(ordinals: NDArray[np.uint8] | NDArray[np.uint16], frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """An ordinal map (height, width) in the frame's low resolution: nearest pixel, padded with 0 right and below.
 
     Returns:

@@ -94,9 +94,7 @@ def _from_hub(spec: str, revision: str | None) -> Tokenizer:
     import huggingface_hub  # noqa: PLC0415  (a dependency of transformers)
 
     try:
-        folder = huggingface_hub.snapshot_download(
-            spec, revision=revision, allow_patterns=[*VOCABULARY_PATTERNS, "config.json"]
-        )
+        folder = huggingface_hub.snapshot_download(spec, revision=revision, allow_patterns=[*VOCABULARY_PATTERNS, "config.json"])
     except Exception as error:  # (the hub's client raises errors of several libraries)
         where = f" at revision {revision}" if revision else ""
         raise TokenizerError(
@@ -143,8 +141,7 @@ def _from_file(path: Path) -> Tokenizer:
             library = _from_json(path, None)
         else:
             raise TokenizerError(
-                f"tokenizer {str(path)!r}: expected a tokenizer.json or a SentencePiece *.model."
-                " Name its folder instead"
+                f"tokenizer {str(path)!r}: expected a tokenizer.json or a SentencePiece *.model. Name its folder instead"
             )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
         raise _unloadable(path.name, path, error) from error
@@ -199,14 +196,10 @@ def _wrapped(spec: str, library: Any, files: list[Path]) -> Tokenizer:  # noqa: 
     """The identity of a loaded tokenizer."""
     named = {name: getattr(library, name, None) for name in NAMED_TOKENS}
     special = {
-        name: (str(token), int(library.convert_tokens_to_ids(str(token))))
-        for name, token in named.items()
-        if token is not None
+        name: (str(token), int(library.convert_tokens_to_ids(str(token)))) for name, token in named.items() if token is not None
     }
     class_name = type(library).__name__
-    follows_byte_rule = class_name == BYT5.class_name and all(
-        map(byt5.may_hold_special_token, library.get_added_vocab())
-    )
+    follows_byte_rule = class_name == BYT5.class_name and all(map(byt5.may_hold_special_token, library.get_added_vocab()))
     identity = TokenizerIdentity(
         spec=spec,
         class_name=class_name,

@@ -33,9 +33,7 @@ class Outcome:
     lines: tuple[str, ...]
 
 
-def run_child(
-    program: Sequence[str], *, secret_input: str, inherited_fds: Sequence[int], log: Callable[[str], None]
-) -> Outcome:
+def run_child(program: Sequence[str], *, secret_input: str, inherited_fds: Sequence[int], log: Callable[[str], None]) -> Outcome:
     """Run a program to its end. It is killed if this process, or the thread that called, ends before it.
 
     Args:

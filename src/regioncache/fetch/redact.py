@@ -7,9 +7,7 @@ import re
 _QUERY = re.compile(r"(?P<start>\w+://[^\s?'\"<>]*)\?[^\s'\"<>]*")
 _USER = re.compile(r"(?P<scheme>\w+://)[^\s/@'\"<>]+@")
 # The same parts outside a whole address, as some tools print them: shared access signatures, presigned S3, tokens.
-_PAIR = re.compile(
-    r"(?P<name>\b(?:sig|signature|token|access_token|key|password|secret|X-Amz-\w+))=[^\s&'\"<>]+", re.IGNORECASE
-)
+_PAIR = re.compile(r"(?P<name>\b(?:sig|signature|token|access_token|key|password|secret|X-Amz-\w+))=[^\s&'\"<>]+", re.IGNORECASE)
 
 
 def redact(text: str) -> str:

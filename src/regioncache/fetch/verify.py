@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 _HEAD_BYTES = 4096
 _MAGIC = {"zip": b"PK\x03\x04", "gzip": b"\x1f\x8b"}
-_HTML = re.compile(
-    rb"^(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
-)
+_HTML = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(rb"<title[^>]*>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTALL)
 _WEB_PAGE_REMEDY = "The host may want a login, or limit downloads: open the address in a browser, or use another mirror"
 
@@ -107,9 +105,7 @@ def judge(path: Path, archive: Archive, *, finished: bool) -> str | None:
         raise ArchiveError(path, "the zip is cut short: its directory, which stands at the end, is missing")
     found = sha256_file(path)
     if archive.sha256 is not None and found != archive.sha256:
-        raise ArchiveError(
-            path, "the content is not the expected one", expected=f"sha256 {archive.sha256}", found=found
-        )
+        raise ArchiveError(path, "the content is not the expected one", expected=f"sha256 {archive.sha256}", found=found)
     return found
 
 

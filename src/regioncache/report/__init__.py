@@ -1,1 +1,1 @@
-
+"""What people look at: pictures and facts of a cache."""

@@ -77,7 +77,7 @@ def reading_facts(cache: Path, *, batch_size: int, seconds: float) -> dict[str, 
     order = np.random.Generator(np.random.Philox(0)).permutation(len(dataset))
     batches = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
     batch = collator([dataset[int(index)] for index in batches[0]])
-    rates = []
+    rates: list[float] = []
     until = time.perf_counter() + seconds
     while not rates or time.perf_counter() < until:
         for some in batches:

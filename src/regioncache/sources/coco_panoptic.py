@@ -189,9 +189,7 @@ def member_of(row: Mapping[str, Any], prefix: str) -> Member:
     )
 
 
-def regions_of(
-    row: Mapping[str, Any], ids: NDArray[np.uint32], categories: Mapping[int, Category], report: Report
-) -> Regions:
+def regions_of(row: Mapping[str, Any], ids: NDArray[np.uint32], categories: Mapping[int, Category], report: Report) -> Regions:
     """The regions of one image, in the order of the JSON.
 
     Args:
@@ -247,5 +245,6 @@ def _check_same_ids(listed: NDArray[np.int64], found: NDArray[np.int64]) -> None
         raise BadRecordError("segment_missing_in_png", f"no pixel has the listed segment ids {only_json[:8].tolist()}")
     if len(only_png):
         raise BadRecordError(
-            "segment_missing_in_json", f"pixels have the segment ids {only_png[:8].tolist()}, which the JSON does not list"
+            "segment_missing_in_json",
+            f"pixels have the segment ids {only_png[:8].tolist()}, which the JSON does not list",
         )

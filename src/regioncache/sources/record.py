@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -71,9 +70,7 @@ class Report:
         """As JSON values."""
         return {
             "counts": self.counts,
-            "rejects": [
-                [one.image_id, one.region_id, one.file_name, one.reason, one.detail] for one in self.rejects
-            ],
+            "rejects": [[one.image_id, one.region_id, one.file_name, one.reason, one.detail] for one in self.rejects],
         }
 
     @classmethod

@@ -127,9 +127,7 @@ def convert_shard(
     return True
 
 
-def _metadata(
-    inputs: SplitInputs, key: str, categories: list[Category], options: ConvertOptions
-) -> dict[str, str]:
+def _metadata(inputs: SplitInputs, key: str, categories: list[Category], options: ConvertOptions) -> dict[str, str]:
     return {
         "huggingface": huggingface_metadata(SAMPLES, image_decodes=options.storage in _DECODING_STORAGES),
         KEY: key,
@@ -138,6 +136,11 @@ def _metadata(
         "regioncache.split": inputs.split_name,
         "regioncache.categories": json.dumps([asdict(one) for one in categories]),
     }
+
+
+def _check_size(height: int, width: int) -> None:
+    if min(height, width) < 1 or FRAMES["sam"].vanishes(height, width):
+        raise BadRecordError("size_vanishes", f"{width} x {height} has no pixel in the SAM frame")
 
 
 class _RowMaker:
@@ -154,25 +157,27 @@ class _RowMaker:
     def row(self, row: Mapping[str, Any], images: OpenArchive, pngs: OpenArchive) -> dict[str, Any] | None:
         """One row of ``samples``, or None if the record was rejected."""
         try:
-            if min(row["height"], row["width"]) < 1 or FRAMES["sam"].vanishes(row["height"], row["width"]):
-                raise BadRecordError("size_vanishes", f"{row['width']} x {row['height']} has no pixel in the SAM frame")
+            _check_size(row["height"], row["width"])
             ids = png_ids(pngs.read(member_of(row, "png")))
             regions = regions_of(row, ids, self._categories, self.report)
             stored = self._stored_image(row, images)
         except BadRecordError as error:
             self.report.reject(Reject(row["image_id"], row["file_name"], error.reason, error.detail))
             return None
+        self._count(regions, stored["image_storage"])
+        return {**stored, **self._annotation_fields(row, regions)}
+
+    def _count(self, regions: Regions, storage: str) -> None:
         self.report.count("images")
         self.report.count("regions", len(regions.region_id))
         self.report.count("crowd_regions", int(regions.is_crowd.sum()))
         self.report.count("phrases", sum(map(len, regions.phrases)))
-        self.report.count(f"storage_{stored['image_storage']}")
-        return {**stored, **self._annotation_fields(row, regions)}
+        self.report.count(f"storage_{storage}")
 
     def _stored_image(self, row: Mapping[str, Any], images: OpenArchive) -> dict[str, Any]:
         member = member_of(row, "image")
         options = self._options
-        policy = "none" if options.storage in ("none", "reference") else options.storage
+        policy = "none" if options.storage == "reference" else options.storage
         stored = store_image(
             images.read(member),
             policy=policy,

@@ -69,9 +69,12 @@ def parse_annotations(inputs: SplitInputs, out: Path) -> bool:
         _REPORT: json.dumps(report.to_json(), sort_keys=True),
     }
     table = table.replace_schema_metadata(metadata)
-    with atomic_path(out) as temporary, pa.OSFile(str(temporary), "wb") as sink:
-        with pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
+    with (
+        atomic_path(out) as temporary,
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema) as writer,
+    ):
+        writer.write_table(table)
     return True
 
 

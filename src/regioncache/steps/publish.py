@@ -43,9 +43,7 @@ if TYPE_CHECKING:
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "pyarrow", "pycocotools", "regioncache", "simplejpeg")
 
 
-def publish_split(
-    paths: BuildPaths, *, tokenizers: Sequence[str], frames: Sequence[str], reject_budget: float
-) -> dict[str, Any]:
+def publish_split(paths: BuildPaths, *, tokenizers: Sequence[str], frames: Sequence[str], reject_budget: float) -> dict[str, Any]:
     """Publish one split.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -116,14 +116,14 @@ def _rows_of_group(file: pq.ParquetFile) -> int:
 
 
 def _tokenize_group(
-    columns: dict[str, list[object]],
+    columns: dict[str, list[Any]],
     tokenizer: Tokenizer,
     template: Template,
     max_length: int,
     writer: ShardWriter,
     report: Report,
 ) -> int:
-    images: list[list[list[str]]] = columns["phrases"]  # type: ignore[assignment]  (the schema says so)
+    images = columns["phrases"]
     texts = [phrase for image in images for region in image for phrase in region]
     ids, lengths = tokenizer.encode(texts, template=template, max_length=max_length)
     text_at = id_at = 0
