@@ -195,8 +195,8 @@ class _RowMaker:
         return {
             "image": {"bytes": stored.data, "path": row["file_name"]},
             "image_storage": "reference" if reference else stored.storage,
-            "image_width": stored.stored_width,
-            "image_height": stored.stored_height,
+            "image_width": stored.width if reference else stored.stored_width,
+            "image_height": stored.height if reference else stored.stored_height,
             "image_archive": self._image_archive if reference else "",
             "image_offset": member.offset if reference else 0,
             "image_length": member.compressed_bytes if reference else 0,
