@@ -6,7 +6,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
 # Build the demo cache through the workflow and look at it. Installs no torch.
 demo: .venv/ready
-	.venv/bin/snakemake --cores all --quiet all cache_demo
+	.venv/bin/snakemake cache_demo --cores all --quiet rules host
 	.venv/bin/regioncache bench .data.cache/demo/train
 	.venv/bin/regioncache view .data.cache/demo/train 3 --out .data.cache/demo/overlay.png
 

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from regioncache.cache.index import read_index
 from regioncache.cache.layout import STATS_NAME, TOKENIZER_FOLDER, TOKENS, sidecar_folder
@@ -28,14 +26,14 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
-    table = Table(show_header=False, box=None)
-    for key, value in facts.items():
-        if isinstance(value, dict):
-            for inner, one in value.items():
-                table.add_row(f"{key}: {inner}", str(one))
-        else:
-            table.add_row(key, str(value))
-    Console(soft_wrap=True).print(table)
+    lines = [
+        (f"{key}: {inner}" if inner else key, one)
+        for key, value in facts.items()
+        for inner, one in (value.items() if isinstance(value, dict) else (("", value),))
+    ]
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        typer.echo(f"{name:<{width}}  {', '.join(map(str, value)) if isinstance(value, list) else value}")
 
 
 def info(cache: CachePath, as_json: AsJson = False) -> None:
