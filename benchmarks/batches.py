@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from regioncache import RegionCollator
 
-from benchmarks.measure import Pace, Table, cpu_rates
+from benchmarks.measure import Pace, Scale, Table, cpu_rates
 from benchmarks.peers import peers
 from benchmarks.peers.collate import collate
 from benchmarks.samples import on_the_fly_rows, our_dataset
@@ -28,9 +28,9 @@ _NATIVE, _FRAME = "native size, 8xHxWx3", "8x3x1024x1024"
 _SLOW_IMAGES = 16
 
 
-def batch_tables(stores: Stores, pace: Pace) -> list[Table]:
+def tables(stores: Stores, scale: Scale) -> list[Table]:
     """Samples per second of CPU time."""
-    return [_table(stores, kind, pace) for kind in _TITLES]
+    return [_table(stores, kind, scale.pace) for kind in _TITLES]
 
 
 def _table(stores: Stores, kind: str, pace: Pace) -> Table:

@@ -66,6 +66,27 @@ class Pace:
     turn_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured.
+
+    Attributes:
+        images: of every store.
+        pace: how long.
+        shards: of the large caches, by name.
+        shard_rows: rows of each of their shards.
+        epoch_rows: random rows that an epoch reads there.
+        build_images: of the drawn archives.
+    """
+
+    images: int
+    pace: Pace
+    shards: dict[str, int]
+    shard_rows: int
+    epoch_rows: int
+    build_images: int
+
+
 def cpu_rates(work: Mapping[str, Callable[[], int]], pace: Pace) -> dict[str, float]:
     """Items per second of CPU time of this process, all its threads together.
 

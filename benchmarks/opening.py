@@ -30,7 +30,7 @@ from regioncache.cache.offsets import offsets_path
 from benchmarks import ours
 from benchmarks.examples import grid_example, stored_image
 from benchmarks.machine import smaps
-from benchmarks.measure import Table
+from benchmarks.measure import Scale, Table
 from benchmarks.peers import Encoded, peers
 from benchmarks.vocabulary import MAX_LENGTH
 
@@ -85,19 +85,13 @@ def _file_and_offsets(source: Path, target: Path) -> list[tuple[Path, Path]]:
     return [(source, target), (offsets_path(source), offsets_path(target))]
 
 
-def opening_table(stores: Stores, shards: dict[str, int], shard_rows: int, indices: int) -> Table:
-    """Times, memory and sizes of caches with some numbers of shards, and the peers' time to a first sample.
-
-    Args:
-        stores: the peers' stores.
-        shards: by name, such as ``1M``, how many shards of ``shard_rows`` rows.
-        shard_rows: rows of a shard.
-        indices: random rows that an epoch reads.
-    """
+def tables(stores: Stores, scale: Scale) -> list[Table]:
+    """Times, memory and sizes of large caches, and every peer's time to a first sample of its small store."""
+    shard_rows = scale.shard_rows
     table = Table("open", f"opening a cache of shards of {shard_rows:,} rows with 35 regions each, and reading it")
-    for key, count in shards.items():
+    for key, count in scale.shards.items():
         cache = linked_cache(stores.root.parent / "opening", count, shard_rows, stores.tokenizer)
-        found = _measured(cache, indices)
+        found = _measured(cache, scale.epoch_rows)
         rows = f"{count * shard_rows:,} rows"
         table.add(f"open_{key}", f"{rows}: open to first sample", found["open_cpu_ms"], "ms", "CPU, median of 5")
         table.add(f"open_wall_{key}", f"{rows}: open to first sample", found["open_wall_ms"], "ms", "wall, median of 5")
@@ -113,7 +107,7 @@ def opening_table(stores: Stores, shards: dict[str, int], shard_rows: int, indic
             title = f"{rows}: worker {worker}, growth from epoch 1 to {_EPOCHS}"
             table.add(f"growth_{key}_{worker}", title, growth, "MiB")
     _add_first_samples(table, stores)
-    return table
+    return [table]
 
 
 def _measured(cache: Path, indices: int) -> dict[str, Any]:

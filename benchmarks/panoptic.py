@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from regioncache.panoptic_runs import label_runs
 
-from benchmarks.measure import Pace, Table, cpu_rates
+from benchmarks.measure import Scale, Table, cpu_rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ Segment = tuple[bytes, int, list[float]]
 """RLE counts, area in pixels, box x, y, width, height."""
 
 
-def panoptic_table(stores: Stores, pace: Pace) -> Table:
+def tables(stores: Stores, scale: Scale) -> list[Table]:
     """Milliseconds of CPU time per map of 640 x 480."""
     pngs = stores.maps()
     maps = [_ids(_decode(png)) for png in pngs]
@@ -42,9 +42,9 @@ def panoptic_table(stores: Stores, pace: Pace) -> Table:
         "panopticapi": "loop: encode of each mask == id, area and box by numpy",
     }
     table = Table("panoptic", f"panoptic map 640 x 480, {segments:.0f} segments, to RLE, box and area", beside="kernel")
-    for key, rate in cpu_rates(work, pace).items():
+    for key, rate in cpu_rates(work, scale.pace).items():
         table.add(key, titles[key], 1000 / rate, "ms/map")
-    return table
+    return [table]
 
 
 def check_equal(maps: list[NDArray[np.uint32]]) -> None:

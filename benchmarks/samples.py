@@ -9,7 +9,7 @@ import simplejpeg
 from regioncache import ParquetRegionDataset
 
 from benchmarks import ours
-from benchmarks.measure import Pace, Table, cpu_rates
+from benchmarks.measure import Pace, Scale, Table, cpu_rates
 from benchmarks.peers import peers
 from benchmarks.peers.floor import open_flat
 
@@ -26,9 +26,9 @@ _TITLES = {
 }
 
 
-def sample_tables(stores: Stores, pace: Pace) -> list[Table]:
+def tables(stores: Stores, scale: Scale) -> list[Table]:
     """Samples per second of CPU time."""
-    return [_table(stores, kind, pace) for kind in _TITLES]
+    return [_table(stores, kind, scale.pace) for kind in _TITLES]
 
 
 def _table(stores: Stores, kind: str, pace: Pace) -> Table:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import regioncache
 from regioncache.atomic import write_bytes, write_json
-from regioncache.hashing import content_key
+from regioncache.hashing import content_key, sha256_file
 
 from benchmarks import ours
 from benchmarks.examples import COMMON_HW, draw_examples, panoptic_png, stored_image
@@ -16,7 +18,6 @@ from benchmarks.vocabulary import MAX_LENGTH, bench_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from regioncache.encode.tokenizer import Tokenizer
 
@@ -35,10 +36,11 @@ class Stores:
         images: how many images every store holds.
         framed: how many images the stores of resized images hold.
         tokenizer: of all stores.
+        vocabulary: folder of its files.
     """
 
-    def __init__(self, root: Path, images: int, framed: int, tokenizer: Tokenizer) -> None:
-        self.root, self.images, self.framed, self.tokenizer = root, images, framed, tokenizer
+    def __init__(self, root: Path, images: int, framed: int, tokenizer: Tokenizer, vocabulary: Path) -> None:
+        self.root, self.images, self.framed, self.tokenizer, self.vocabulary = root, images, framed, tokenizer, vocabulary
 
     def folder(self, peer: str, kind: str) -> Path:
         """The folder of one store."""
@@ -68,19 +70,19 @@ def prepare(data: Path, images: int, vocabulary: Path | None, say: Callable[[str
         say: called with a line of progress.
     """
     present = peers()
-    key = content_key("bench", VERSION, images=images, vocabulary=str(vocabulary), peers=sorted(present))
-    root, framed = data / key[:12], min(images, 200)
-    phrases = root / "phrases.json"
-    if (root / "done.json").exists():
+    key = content_key("bench", VERSION, vocabulary=str(vocabulary), peers=sorted(present), writer=_writer_sha256s())
+    root, framed = data / f"{images}_images", min(images, 200)
+    phrases, done = root / "phrases.json", root / "done.json"
+    if done.exists() and json.loads(done.read_bytes())["key"] == key:
         tokenizer = bench_tokenizer(root / "vocabulary", vocabulary, json.loads(phrases.read_bytes()))
-        return Stores(root, images, framed, tokenizer)
+        return Stores(root, images, framed, tokenizer, vocabulary or root / "vocabulary")
     shutil.rmtree(root, ignore_errors=True)
     say(f"drawing {images} images with regions, once; they stay in {root}")
     examples = draw_examples(images, min(images, 80))
     texts = [phrase for example in examples for phrase in example.phrases]
     write_json(phrases, texts)
     tokenizer = bench_tokenizer(root / "vocabulary", vocabulary, texts)
-    stores = Stores(root, images, framed, tokenizer)
+    stores = Stores(root, images, framed, tokenizer, vocabulary or root / "vocabulary")
     maps = [panoptic_png(example.ids) for example in examples if example.size_hw == COMMON_HW][:_MAPS]
     for index, png in enumerate(maps):
         write_bytes(root / "maps" / f"{index:04d}.png", png)
@@ -100,5 +102,11 @@ def prepare(data: Path, images: int, vocabulary: Path | None, say: Callable[[str
             from benchmarks.peers import on_the_fly  # noqa: PLC0415  (imports transformers, datasets and torch)
 
             on_the_fly.write(stores.folder("on_the_fly", kind), rows)
-    write_json(root / "done.json", {"images": images})
+    write_json(done, {"key": key})
     return stores
+
+
+def _writer_sha256s() -> dict[str, str]:
+    """What decides our files' bytes; the stores are written anew when it changes."""
+    home = Path(regioncache.__file__).parent
+    return {path.name: sha256_file(path) for path in sorted([*(home / "cache").glob("*.py"), home / "schema.py"])}

@@ -12,9 +12,9 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from pycocotools import mask as pycoco
 
-from regioncache.encode.panoptic_png import png_ids
 from regioncache.errors import BadRecordError
 from regioncache.panoptic_runs import Segments, label_runs
+from regioncache.sources.panoptic_png import png_ids
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,10 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from regioncache.cache.group_rows import GroupRows
 from regioncache.cache.mapping import MappedFile
 from regioncache.cache.offsets import build_offsets, offsets_path
+from regioncache.cache.open_rows import SlowShardWarning, open_rows
 from regioncache.cache.pages import NotMappableError
-from regioncache.cache.rows import GroupRows, MappedRows, Rows, SlowShardWarning, open_rows
+from regioncache.cache.rows import MappedRows, Rows
 from regioncache.errors import CacheError
 from regioncache.schema import SAMPLES
 from small_cache import sample_row, write_samples

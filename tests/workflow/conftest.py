@@ -1,4 +1,4 @@
-"""What the tests of the workflow share: drawn archives, and one cache that Snakemake built of them."""
+"""What the tests of the workflow share: drawn archives, and two caches that Snakemake built of them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pack_archives import panoptic_entry, write_entry
+from no_network import forbid_network
 from regioncache.demo import draw_demo_archives
-from workspace import Workspace, make_workspace
+from workspace import Workspace, make_drawn_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -26,4 +27,14 @@ def built(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Workspace:
     """A workspace after an unbroken run on two cores; not to be changed."""
     workspace = make_drawn_workspace(tmp_path_factory.mktemp("built"), drawn)
     workspace.snakemake("cache_drawn")
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def rebuilt(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Workspace:
+    """The same in another folder, on one core, under another hash seed and time zone, with no network."""
+    workspace = make_drawn_workspace(tmp_path_factory.mktemp("elsewhere") / "a folder with spaces", drawn)
+    workspace.environment.update(PYTHONHASHSEED="12345", TZ="Asia/Tokyo")
+    forbid_network(workspace)
+    workspace.snakemake("cache_drawn", cores=1)
     return workspace

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from built_cache import build
-from pack_archives import PanopticSplit, fetched_paths, pack_panoptic, panoptic_entry
 from PIL import Image
 
+from built_cache import build
+from pack_archives import PanopticSplit, fetched_paths, pack_panoptic, panoptic_entry
 from regioncache import ParquetRegionDataset
 from regioncache.errors import CacheError
 from regioncache.steps.convert import ConvertOptions, Storage

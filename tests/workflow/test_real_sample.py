@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from built_cache import build
-from fault_server import serving
-from pack_archives import PanopticSplit, fetched_paths, pack_panoptic, panoptic_entry, write_entry
 from PIL import Image
 from pycocotools import mask as coco_mask
 from transformers import ByT5Tokenizer
-from workspace import Workspace, make_workspace
 
+from built_cache import build
+from fault_server import serving
+from pack_archives import PanopticSplit, fetched_paths, pack_panoptic, panoptic_entry, write_entry
 from regioncache import ParquetRegionDataset, RegionCollator
+from workspace import Workspace, make_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from built_cache import build
-from pack_archives import PanopticSplit, fetched_paths, pack_panoptic, panoptic_entry
 from PIL import Image
 
+from built_cache import build
+from pack_archives import PanopticSplit, fetched_paths, pack_panoptic, panoptic_entry
 from regioncache import ParquetRegionDataset
 from regioncache.cache.verify import verify_cache
 from regioncache.errors import RejectBudgetError

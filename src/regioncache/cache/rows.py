@@ -1,26 +1,16 @@
-"""Rows of a shard, read in place.
-
-``open_rows`` gives one of two readers with the same methods and the same results: ``MappedRows`` slices the mapped file
-(microseconds a row), ``GroupRows`` decodes whole row groups through pyarrow, for a file that somebody rewrote.
-"""
+"""Rows of a shard, read in place: what a reader of rows does, and the one that slices the mapped file in microseconds."""
 
 from __future__ import annotations
 
 import struct
-import threading
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from regioncache.cache.mapping import MappedFile
-from regioncache.cache.offsets import BOXES_INSIDE, Leaf, build_offsets, leaves, open_offsets, record_names
-from regioncache.cache.pages import NotMappableError
+from regioncache.cache.offsets import BOXES_INSIDE, Leaf, leaves, record_names
 from regioncache.cache.ragged import ByteStrings
-from regioncache.errors import CacheError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,12 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from regioncache.cache.mapping import MappedFile
+
 
 ArraysReader = Callable[[tuple[int, ...]], list["NDArray[Any]"]]
-
-
-class SlowShardWarning(UserWarning):
-    """A shard is read through row groups, and the text says why."""
 
 
 class Rows(Protocol):
@@ -176,145 +164,3 @@ class _ListPlace:
             return cls(count, place[leaf.name], place[f"end:{leaf.name}"], None, ())
         dtype = None if pa.types.is_boolean(leaf.kind) else np.dtype(leaf.kind.to_pandas_dtype())
         return cls(count, place[leaf.name], -1, dtype, () if leaf.width == 1 else (leaf.width,))
-
-
-class GroupRows:
-    """Rows of any Parquet file with the right columns, decoded a row group at a time; one open file per thread.
-
-    pyarrow's ``pre_buffer`` is off: sharing a file between threads with it on has crashed.
-
-    Args:
-        path: the Parquet file.
-        schema: the columns that are read.
-    """
-
-    boxes_inside = False
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self.path = path
-        self._schema = schema
-        self._local = threading.local()
-        metadata = pq.read_metadata(path)
-        counts = [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)]
-        self._starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    def record(self, row: int) -> tuple[int, ...]:
-        """See ``Rows.record``; (row group, row in it)."""
-        group = int(np.searchsorted(self._starts, row, "right")) - 1
-        return group, row - int(self._starts[group])
-
-    def _value(self, record: tuple[int, ...], name: str) -> Any:  # noqa: ANN401  (an Arrow scalar of any type)
-        group, row = record
-        if getattr(self._local, "group", None) != group:
-            if not hasattr(self._local, "file"):
-                self._local.file = pq.ParquetFile(self.path, pre_buffer=False)
-            table = self._local.file.read_row_group(group, columns=self._schema.names, use_threads=False)
-            self._local.table = table.select(self._schema.names).cast(self._schema)
-            self._local.group = group
-        column, *inner = name.split(".")
-        value = self._local.table.column(column)[row]
-        return value[inner[0]] if inner else value
-
-    def integer(self, record: tuple[int, ...], name: str) -> int:
-        """See ``Rows.integer``."""
-        value: int = self._value(record, name).as_py()
-        return value
-
-    def text(self, record: tuple[int, ...], name: str) -> str:
-        """See ``Rows.text``."""
-        value: str = self._value(record, name).as_py()
-        return value
-
-    def binary(self, record: tuple[int, ...], name: str) -> NDArray[np.uint8]:
-        """See ``Rows.binary``."""
-        return np.frombuffer(self._value(record, name).as_buffer(), np.uint8)
-
-    def count(self, record: tuple[int, ...], name: str) -> int:
-        """See ``Rows.count``."""
-        values = self._value(record, name).values
-        while pa.types.is_list(values.type):
-            values = values.flatten()
-        return len(values)
-
-    def array(self, record: tuple[int, ...], name: str) -> NDArray[Any]:
-        """See ``Rows.array``."""
-        values = self._value(record, name).values
-        if pa.types.is_fixed_size_list(values.type):
-            width = values.type.list_size
-            return np.asarray(values.flatten().to_numpy(zero_copy_only=False)).reshape(-1, width)
-        return np.asarray(values.to_numpy(zero_copy_only=False))
-
-    def arrays_reader(self, names: Sequence[str]) -> ArraysReader:
-        """See ``Rows.arrays_reader``."""
-        return lambda record: [self.array(record, name) for name in names]
-
-    def byte_strings(self, record: tuple[int, ...], name: str) -> ByteStrings:
-        """See ``Rows.byte_strings``."""
-        values = self._value(record, name).as_py()
-        flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
-        return ByteStrings.of([item.encode() for item in flat])
-
-
-def open_rows(path: Path, schema: pa.Schema) -> Rows:
-    """Open a shard for reading.
-
-    Args:
-        path: the Parquet file.
-        schema: the columns that it must have, in order.
-
-    Returns:
-        ``MappedRows`` where the values can be addressed in place (stale or missing offsets are derived again, in memory),
-        else ``GroupRows``.
-
-    Raises:
-        CacheError: the file is missing, not whole, or lacks a column.
-
-    Warns:
-        SlowShardWarning: the file was rewritten in a form that cannot be mapped.
-    """
-    file = MappedFile(path)
-    records = open_offsets(path, file.data, len(record_names(schema)))
-    if records is None:
-        found = read_schema(path)
-        missing = [name for name in schema.names if name not in found.names]
-        if missing:
-            raise CacheError(path, f"lacks the columns {', '.join(missing)}", expected=schema.names, found=found.names)
-        reason = None
-        if [(field.name, field.type) for field in found] != [(field.name, field.type) for field in schema]:
-            reason = "its columns have other types or another order"
-        else:
-            try:
-                records = build_offsets(path)
-            except NotMappableError as refusal:
-                reason = str(refusal)
-        if records is None:
-            warnings.warn(
-                f"{path}: {reason}; it is read through whole row groups, which is slower. Build the cache again to map it",
-                SlowShardWarning,
-                stacklevel=2,
-            )
-            return GroupRows(path, schema)
-    return MappedRows(file, schema, records)
-
-
-def read_schema(path: Path) -> pa.Schema:
-    """The Arrow schema of a Parquet file, with its metadata.
-
-    Raises:
-        CacheError: the footer cannot be read.
-    """
-    try:
-        return pq.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise CacheError(
-            path, f"not a readable Parquet file ({error})", remedy="Run the target that builds this cache again"
-        ) from error
-
-
-def footer_metadata(path: Path) -> dict[str, str]:
-    """The key-value metadata of a shard's footer, as text."""
-    found: dict[bytes, bytes] = read_schema(path).metadata or {}
-    return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}

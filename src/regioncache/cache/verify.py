@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from regioncache.cache.index import CacheIndex, check_sizes, read_index
 from regioncache.cache.layout import PROMPTS, SAMPLES, TOKENS
-from regioncache.cache.rows import read_schema
+from regioncache.cache.open_rows import read_schema
 from regioncache.errors import BadRecordError, CacheError
 from regioncache.hashing import sha256_file
 from regioncache.masks import check_runs

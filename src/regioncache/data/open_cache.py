@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from regioncache.cache.index import check_sizes, read_index
 from regioncache.cache.layout import META_NAME, PROMPTS, SAMPLES, TOKENS, sidecar_folder
-from regioncache.cache.rows import footer_metadata, open_rows
+from regioncache.cache.open_rows import footer_metadata, open_rows
 from regioncache.errors import CacheError, TokenizerError
 from regioncache.schema import PROMPTS as PROMPTS_SCHEMA
 from regioncache.schema import SAMPLES as SAMPLES_SCHEMA

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regioncache.cache.index import read_index
-from regioncache.cache.rows import footer_metadata
+from regioncache.cache.open_rows import footer_metadata
 from regioncache.data.collate import RegionCollator
 from regioncache.data.dataset import ParquetRegionDataset
 from regioncache.errors import CacheError

@@ -7,6 +7,6 @@ from typing import TYPE_CHECKING
 from regioncache.sources import coco_panoptic
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from regioncache.sources.record import Source
 
-SOURCES: dict[str, ModuleType] = {"coco_panoptic": coco_panoptic}
+SOURCES: dict[str, Source] = {"coco_panoptic": coco_panoptic}

@@ -7,45 +7,52 @@ archives. Each shard job maps that table and reads its own slice.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from regioncache.archive import Member
 from regioncache.errors import AnnotationError, BadRecordError
 from regioncache.panoptic_runs import label_runs
-from regioncache.sources.record import Category, Regions, Reject, Report
+from regioncache.sources.panoptic_png import png_ids
+from regioncache.sources.record import Category, MemberFolder, Parsed, Regions, Reject, Report, place_columns, place_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
+    from regioncache.archive import Member
+
+
+# What the columns of TABLE hold; a number beyond is an error with its JSON path.
+_Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
 
 class _Segment(msgspec.Struct, gc=False):
-    id: int
-    category_id: int
+    id: _Int64
+    category_id: _Int32
     iscrowd: int = 0
     area: int | float = -1
 
 
 class _Annotation(msgspec.Struct, gc=False):
-    image_id: int
+    image_id: _Int64
     file_name: str
     segments_info: list[_Segment]
 
 
 class _Image(msgspec.Struct, gc=False):
-    id: int
+    id: _Int64
     file_name: str
-    width: int
-    height: int
+    width: _Int32
+    height: _Int32
 
 
 class _Category(msgspec.Struct, gc=False):
-    id: int
+    id: _Int32
     name: str
     isthing: int
 
@@ -56,8 +63,7 @@ class _File(msgspec.Struct):
     categories: list[_Category]
 
 
-_PLACE = [("offset", pa.int64()), ("compressed_bytes", pa.int64()), ("size_bytes", pa.int64()), ("method", pa.int32())]
-_CRC = ("crc32", pa.int64())
+FOLDERS: tuple[str, ...] = ("panoptic",)
 
 TABLE = pa.schema(
     [
@@ -65,9 +71,8 @@ TABLE = pa.schema(
         ("file_name", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
-        *((f"image_{name}", kind) for name, kind in (*_PLACE, _CRC)),
-        ("png_name", pa.string()),
-        *((f"png_{name}", kind) for name, kind in (*_PLACE, _CRC)),
+        *place_fields("images"),
+        *place_fields("panoptic"),
         ("segment_id", pa.list_(pa.int64())),
         ("category_id", pa.list_(pa.int32())),
         ("is_crowd", pa.list_(pa.bool_())),
@@ -77,33 +82,10 @@ TABLE = pa.schema(
 """The parsed annotations: one row per image that has everything it needs, sorted by image id."""
 
 
-def parse(
-    json_bytes: bytes,
-    *,
-    name: str,
-    images: Mapping[str, Member],
-    image_prefix: str,
-    pngs: Mapping[str, Member],
-    png_prefix: str,
-) -> tuple[pa.Table, list[Category], Report]:
-    """Decode the annotation file and join it with what the archives hold.
-
-    Args:
-        json_bytes: the annotation file.
-        name: the archive and member that it came from, for errors.
-        images: members of the images' archive.
-        image_prefix: what stands before a file name there.
-        pngs: members of the panoptic archive.
-        png_prefix: what stands before a file name there.
-
-    Returns:
-        The table, the categories in the file's order, and the rejects of images that lack something.
-
-    Raises:
-        AnnotationError: the file is no JSON, lacks a field, or holds one of another type; the message has its JSON path.
-    """
+def parse(annotations: bytes, *, name: str, folders: Mapping[str, MemberFolder]) -> Parsed:
+    """See ``Source.parse``."""
     try:
-        file = msgspec.json.decode(json_bytes, type=_File)
+        file = msgspec.json.decode(annotations, type=_File)
     except msgspec.DecodeError as error:
         raise AnnotationError(
             name,
@@ -121,8 +103,8 @@ def parse(
     rows = []
     for image in sorted({image.id: image for image in file.images}.values(), key=lambda image: image.id):
         annotation = annotation_of.get(image.id)
-        photo = images.get(image_prefix + image.file_name)
-        png = None if annotation is None else pngs.get(png_prefix + annotation.file_name)
+        photo = folders["images"].find(image.file_name)
+        png = None if annotation is None else folders["panoptic"].find(annotation.file_name)
         if listed[image.id] > 1:
             problem = "image_id_duplicate", f"{listed[image.id]} image records have id {image.id}"
         elif annotation is None:
@@ -130,9 +112,9 @@ def parse(
         elif annotated[image.id] > 1:
             problem = "annotation_duplicate", f"{annotated[image.id]} annotations name image {image.id}"
         elif photo is None:
-            problem = "image_missing", f"the images archive has no member {image_prefix}{image.file_name}"
+            problem = "image_missing", f"the images archive has no member {folders['images'].prefix}{image.file_name}"
         elif png is None:
-            problem = "panoptic_missing", f"the panoptic archive has no member {png_prefix}{annotation.file_name}"
+            problem = "panoptic_missing", f"the panoptic archive has no member {folders['panoptic'].prefix}{annotation.file_name}"
         else:
             rows.append((image, photo, annotation, png))
             continue
@@ -141,7 +123,7 @@ def parse(
         if annotation.image_id not in listed:
             detail = f"an annotation names image {annotation.image_id}, which the file does not list"
             report.reject(Reject(annotation.image_id, annotation.file_name, "image_record_missing", detail))
-    return _table(rows), categories, report
+    return Parsed(_table(rows), categories, report)
 
 
 def _check_categories(name: str, categories: list[Category]) -> None:
@@ -151,12 +133,6 @@ def _check_categories(name: str, categories: list[Category]) -> None:
 
 
 def _table(rows: list[tuple[_Image, Member, _Annotation, Member]]) -> pa.Table:
-    def places(prefix: str, members: list[Member]) -> dict[str, list[Any]]:
-        names = ("offset", "compressed_bytes", "size_bytes", "method", "crc32")
-        found = {f"{prefix}_{name}": [getattr(member, name) for member in members] for name in names}
-        found[f"{prefix}_crc32"] = [-1 if crc is None else crc for crc in found[f"{prefix}_crc32"]]
-        return found
-
     segments = [annotation.segments_info for _, _, annotation, _ in rows]
     return pa.table(
         {
@@ -164,9 +140,8 @@ def _table(rows: list[tuple[_Image, Member, _Annotation, Member]]) -> pa.Table:
             "file_name": [image.file_name for image, *_ in rows],
             "width": [image.width for image, *_ in rows],
             "height": [image.height for image, *_ in rows],
-            **places("image", [photo for _, photo, _, _ in rows]),
-            "png_name": [annotation.file_name for _, _, annotation, _ in rows],
-            **places("png", [png for *_, png in rows]),
+            **place_columns("images", [photo for _, photo, _, _ in rows]),
+            **place_columns("panoptic", [png for *_, png in rows]),
             "segment_id": [[one.id for one in some] for some in segments],
             "category_id": [[one.category_id for one in some] for some in segments],
             "is_crowd": [[bool(one.iscrowd) for one in some] for some in segments],
@@ -176,43 +151,21 @@ def _table(rows: list[tuple[_Image, Member, _Annotation, Member]]) -> pa.Table:
     )
 
 
-def member_of(row: Mapping[str, Any], prefix: str) -> Member:
-    """The archive member that a row of the table names with ``image_`` or ``png_``."""
-    crc32 = row[f"{prefix}_crc32"]
-    return Member(
-        row["file_name" if prefix == "image" else "png_name"],
-        row[f"{prefix}_offset"],
-        row[f"{prefix}_compressed_bytes"],
-        row[f"{prefix}_size_bytes"],
-        row[f"{prefix}_method"],
-        None if crc32 < 0 else crc32,
-    )
+def regions_of(
+    row: Mapping[str, Any], read: Callable[[str], bytes], categories: Mapping[int, Category], report: Report
+) -> Regions:
+    """See ``Source.regions_of``; regions come in the order of the JSON.
 
-
-def regions_of(row: Mapping[str, Any], ids: NDArray[np.uint32], categories: Mapping[int, Category], report: Report) -> Regions:
-    """The regions of one image, in the order of the JSON.
-
-    Args:
-        row: a row of the table.
-        ids: uint32 (H, W), the segment id of each pixel.
-        categories: by the source's id.
-        report: gets ``area_differs``, segments whose published area is more than a pixel from the PNG's.
-
-    Raises:
-        BadRecordError: PNG and JSON disagree, or nothing is left; the reason says how.
+    Counts ``area_differs``: segments whose published area is more than a pixel from the PNG's.
     """
+    ids = png_ids(read("panoptic"))
     if ids.shape != (row["height"], row["width"]):
         found = f"{ids.shape[1]} x {ids.shape[0]}"
         raise BadRecordError(
             "panoptic_size_mismatch", f"expected {row['width']} x {row['height']} as the JSON says, found {found}"
         )
     segment_ids = np.array(row["segment_id"], np.int64)
-    if len(np.unique(segment_ids)) != len(segment_ids):
-        doubled = [one for one, times in Counter(row["segment_id"]).items() if times > 1]
-        raise BadRecordError("segment_id_duplicate", f"segment ids {doubled} are listed more than once")
-    unknown = sorted(set(row["category_id"]) - set(categories))
-    if unknown:
-        raise BadRecordError("category_unknown", f"category ids {unknown} are not among the file's categories")
+    _check_listed(row, segment_ids, categories)
     runs = label_runs(ids)
     segments = runs.segments()
     found_ids = segments.label.astype(np.int64)
@@ -236,7 +189,17 @@ def regions_of(row: Mapping[str, Any], ids: NDArray[np.uint32], categories: Mapp
         is_thing=np.array([one.is_thing for one in chosen], np.bool_),
         flags=np.zeros(len(chosen), np.int32),
         ordinals=runs.ordinal_map(segment_ids),
+        coco_image_id=row["image_id"],
     )
+
+
+def _check_listed(row: Mapping[str, Any], segment_ids: NDArray[np.int64], categories: Mapping[int, Category]) -> None:
+    if len(np.unique(segment_ids)) != len(segment_ids):
+        doubled = [one for one, times in Counter(row["segment_id"]).items() if times > 1]
+        raise BadRecordError("segment_id_duplicate", f"segment ids {doubled} are listed more than once")
+    unknown = sorted(set(row["category_id"]) - set(categories))
+    if unknown:
+        raise BadRecordError("category_unknown", f"category ids {unknown} are not among the file's categories")
 
 
 def _check_same_ids(listed: NDArray[np.int64], found: NDArray[np.int64]) -> None:

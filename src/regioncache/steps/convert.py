@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,20 +15,19 @@ from regioncache.cache.label_map import encode_label_map
 from regioncache.cache.layout import shard_rows
 from regioncache.cache.writer import ROW_GROUP_ROWS, ShardWriter
 from regioncache.encode.images import store_image
-from regioncache.encode.panoptic_png import png_ids
 from regioncache.errors import BadRecordError, ConfigError
 from regioncache.geometry import FRAMES
 from regioncache.hashing import content_key
 from regioncache.schema import SAMPLES, SCHEMA_VERSION, has_side_word, huggingface_metadata
-from regioncache.sources.coco_panoptic import member_of, regions_of
-from regioncache.sources.record import Category, Regions, Reject, Report
-from regioncache.steps.parse import annotations_key, open_annotations
+from regioncache.sources.record import Category, Regions, Reject, Report, member_of
+from regioncache.steps.parse import annotations_key, open_annotations, source_of
 from regioncache.steps.shard_report import KEY, is_done, write_shard_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from regioncache.sources.record import Source
     from regioncache.steps.inputs import SplitInputs
 
 VERSION = 1
@@ -83,9 +84,7 @@ def convert_shard(
         ConfigError: images in a compressed inner archive cannot be referenced.
         ArchiveError: an archive cannot be read, or a member's checksum is wrong.
     """
-    dataset, split = inputs.dataset, inputs.split
-    if split.images is None or split.panoptic is None:
-        raise ConfigError(f"{dataset.name}, split {inputs.split_name}: needs both `images` and `panoptic`")
+    dataset, split, source = inputs.dataset, inputs.split, source_of(inputs)
     table_key = annotations_key(annotations)
     if table_key is None:
         raise ConfigError(f"{annotations} is not the output of `regioncache parse`; run that step first")
@@ -100,24 +99,23 @@ def convert_shard(
     if is_done(report_path, out, key):
         return False
     table, categories, _ = open_annotations(annotations)
+    folders = {name: inputs.folder(name) for name in ("images", *source.FOLDERS)}
+    files = {name: inputs.folder_file(folder)[0] for name, folder in folders.items()}
     mine = shard_rows(len(table), split.shards, shard)
     rows = table.slice(mine.start, len(mine))
-    image_file, _ = inputs.folder_file(split.images)
-    png_file, _ = inputs.folder_file(split.panoptic)
-    if options.storage == "reference" and image_file != inputs.path(split.images.archive):
+    if options.storage == "reference" and files["images"] != inputs.path(folders["images"].archive):
         raise ConfigError(
             f"{dataset.name}: image.storage reference needs images in an archive that is not compressed inside another;"
             " choose auto"
         )
-    maker = _RowMaker(inputs, options, categories)
     written = 0
-    with (
-        OpenArchive(image_file) as images,
-        OpenArchive(png_file) as pngs,
-        ShardWriter(out, SAMPLES, _metadata(inputs, key, categories, options), row_group_rows=options.row_group_rows) as writer,
-    ):
+    with ExitStack() as stack:
+        archives = {name: stack.enter_context(OpenArchive(path)) for name, path in files.items()}
+        metadata = _metadata(inputs, key, categories, options)
+        writer = stack.enter_context(ShardWriter(out, SAMPLES, metadata, row_group_rows=options.row_group_rows))
+        maker = _RowMaker(inputs, source, options, categories, archives)
         for done, row in enumerate(rows.to_pylist(), 1):
-            made = maker.row(row, images, pngs)
+            made = maker.row(row)
             if made is not None:
                 writer.append(made)
                 written += 1
@@ -146,26 +144,36 @@ def _check_size(height: int, width: int) -> None:
 class _RowMaker:
     """Makes rows, and remembers what it had to leave out."""
 
-    def __init__(self, inputs: SplitInputs, options: ConvertOptions, categories: list[Category]) -> None:
+    def __init__(
+        self,
+        inputs: SplitInputs,
+        source: Source,
+        options: ConvertOptions,
+        categories: list[Category],
+        archives: Mapping[str, OpenArchive],
+    ) -> None:
         self.report = Report()
         self._inputs = inputs
+        self._source = source
         self._options = options
         self._categories = {one.category_id: one for one in categories}
-        images = inputs.split.images
-        self._image_archive = "" if images is None else inputs.dataset.archives[images.archive].path
+        self._archives = archives
+        self._image_archive = inputs.dataset.archives[inputs.folder("images").archive].path
 
-    def row(self, row: Mapping[str, Any], images: OpenArchive, pngs: OpenArchive) -> dict[str, Any] | None:
+    def row(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """One row of ``samples``, or None if the record was rejected."""
         try:
             _check_size(row["height"], row["width"])
-            ids = png_ids(pngs.read(member_of(row, "png")))
-            regions = regions_of(row, ids, self._categories, self.report)
-            stored = self._stored_image(row, images)
+            regions = self._source.regions_of(row, partial(self._read, row), self._categories, self.report)
+            stored = self._stored_image(row)
         except BadRecordError as error:
             self.report.reject(Reject(row["image_id"], row["file_name"], error.reason, error.detail))
             return None
         self._count(regions, stored["image_storage"])
         return {**stored, **self._annotation_fields(row, regions)}
+
+    def _read(self, row: Mapping[str, Any], folder: str) -> bytes:
+        return self._archives[folder].read(member_of(row, folder))
 
     def _count(self, regions: Regions, storage: str) -> None:
         self.report.count("images")
@@ -174,12 +182,12 @@ class _RowMaker:
         self.report.count("phrases", sum(map(len, regions.phrases)))
         self.report.count(f"storage_{storage}")
 
-    def _stored_image(self, row: Mapping[str, Any], images: OpenArchive) -> dict[str, Any]:
-        member = member_of(row, "image")
+    def _stored_image(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        member = member_of(row, "images")
         options = self._options
         policy = "none" if options.storage == "reference" else options.storage
         stored = store_image(
-            images.read(member),
+            self._archives["images"].read(member),
             policy=policy,
             frame_px=options.frame_px,
             check=options.check,
@@ -212,7 +220,7 @@ class _RowMaker:
             "file_name": row["file_name"],
             "width": row["width"],
             "height": row["height"],
-            "coco_image_id": row["image_id"],
+            "coco_image_id": regions.coco_image_id,
             "task_type": self._inputs.dataset.task_type,
             "label_map": encode_label_map(regions.ordinals) if keep_map and regions.ordinals is not None else b"",
             "region_id": regions.region_id,

@@ -73,6 +73,20 @@ class SplitInputs:
         with OpenArchive(path) as archive:
             return archive.read(_member(path, wanted)), f"{path}: {wanted}"
 
+    def folder(self, name: str) -> Folder:
+        """The split's folder of that name, ``images`` or ``panoptic``.
+
+        Raises:
+            ConfigError: the split has none.
+        """
+        folder: Folder | None = getattr(self.split, name)
+        if folder is None:
+            raise ConfigError(
+                f"{self.dataset.name}, split {self.split_name}: the format {self.dataset.format} needs `{name}`, which says where"
+                " those files lie; add it to the catalog entry"
+            )
+        return folder
+
     def folder_file(self, folder: Folder) -> tuple[Path, Member | None]:
         """The file that a folder's members are read from, and the window of it that is their archive."""
         path = self.path(folder.archive)

@@ -13,19 +13,19 @@ from regioncache.atomic import atomic_path
 from regioncache.errors import AnnotationError, ConfigError
 from regioncache.hashing import content_key
 from regioncache.sources import SOURCES
-from regioncache.sources.record import Category, Report
+from regioncache.sources.record import Category, MemberFolder, Parsed, Report
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import ModuleType
 
+    from regioncache.sources.record import Source
     from regioncache.steps.inputs import SplitInputs
 
 VERSION = 1
 _KEY, _CATEGORIES, _REPORT = b"key", b"categories", b"report"
 
 
-def source_of(inputs: SplitInputs) -> ModuleType:
+def source_of(inputs: SplitInputs) -> Source:
     """The reader of the dataset's format.
 
     Raises:
@@ -48,8 +48,7 @@ def parse_annotations(inputs: SplitInputs, out: Path) -> bool:
         ArchiveError: an archive cannot be read.
     """
     source, split = source_of(inputs), inputs.split
-    if split.images is None or split.panoptic is None:
-        raise ConfigError(f"{inputs.dataset.name}, split {inputs.split_name}: needs both `images` and `panoptic`")
+    folders = {name: inputs.folder(name) for name in ("images", *source.FOLDERS)}
     key = content_key("parse", VERSION, split=msgspec.to_builtins(split), archives=inputs.sha256s())
     if out.exists() and annotations_key(out) == key:
         return False
@@ -57,10 +56,7 @@ def parse_annotations(inputs: SplitInputs, out: Path) -> bool:
     table, categories, report = source.parse(
         data,
         name=name,
-        images=inputs.members(split.images),
-        image_prefix=split.images.prefix,
-        pngs=inputs.members(split.panoptic),
-        png_prefix=split.panoptic.prefix,
+        folders={key: MemberFolder(inputs.members(folder), folder.prefix) for key, folder in folders.items()},
     )
     _check_counts(inputs, name, report.counts["images_listed"], len(categories))
     metadata = {
@@ -93,12 +89,12 @@ def _check_counts(inputs: SplitInputs, name: str, images: int, categories: int) 
             )
 
 
-def open_annotations(path: Path) -> tuple[pa.Table, list[Category], Report]:
+def open_annotations(path: Path) -> Parsed:
     """Map a parsed table; nothing is read until a slice of it is used."""
     table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     metadata = table.schema.metadata
     categories = [Category(**one) for one in json.loads(metadata[_CATEGORIES])]
-    return table, categories, Report.from_json(json.loads(metadata[_REPORT]))
+    return Parsed(table, categories, Report.from_json(json.loads(metadata[_REPORT])))
 
 
 def annotations_key(path: Path) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from regioncache.cache.label_map import decode_label_map, encode_label_map
-from regioncache.cache.rows import footer_metadata
+from regioncache.cache.open_rows import footer_metadata
 from regioncache.cache.writer import ShardWriter
 from regioncache.encode.prompts import low_res_ordinals, low_res_rles, region_points
 from regioncache.geometry import Frame, frame_named

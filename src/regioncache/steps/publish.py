@@ -63,7 +63,7 @@ def publish_split(paths: BuildPaths, *, tokenizers: Sequence[str], frames: Seque
     samples = _reports(paths, SAMPLES)
     tokens = {name: _reports(paths, tokens_kind(name)) for name in tokenizers}
     prompts = {name: _reports(paths, prompts_kind(name)) for name in frames}
-    total = _total(open_annotations(paths.annotations)[2], samples, tokens, prompts)
+    total = _total(open_annotations(paths.annotations).report, samples, tokens, prompts)
     stats = _stats(inputs, total)
     _write_rejects(paths.work / REJECTS_NAME, inputs.split_name, total)
     _check_budget(inputs, total, reject_budget, paths.work / REJECTS_NAME)

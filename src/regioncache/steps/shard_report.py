@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from regioncache.atomic import write_json
 from regioncache.cache.index import ShardEntry
-from regioncache.cache.rows import footer_metadata
+from regioncache.cache.open_rows import footer_metadata
 from regioncache.errors import CacheError
 from regioncache.hashing import sha256_file
 from regioncache.sources.record import Report

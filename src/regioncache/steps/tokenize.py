@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from regioncache.atomic import write_json
-from regioncache.cache.rows import footer_metadata
+from regioncache.cache.open_rows import footer_metadata
 from regioncache.cache.writer import ShardWriter
 from regioncache.encode.tokens import Tokenizer, load_saved, load_tokenizer
 from regioncache.errors import TokenizerError

@@ -1,0 +1,87 @@
+"""Open a shard: in place where its values can be addressed, through row groups where somebody rewrote it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from regioncache.cache.group_rows import GroupRows
+from regioncache.cache.mapping import MappedFile
+from regioncache.cache.offsets import build_offsets, open_offsets, record_names
+from regioncache.cache.pages import NotMappableError
+from regioncache.cache.rows import MappedRows
+from regioncache.errors import CacheError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from regioncache.cache.rows import Rows
+
+
+class SlowShardWarning(UserWarning):
+    """A shard is read through row groups, and the text says why."""
+
+
+def open_rows(path: Path, schema: pa.Schema) -> Rows:
+    """Open a shard for reading.
+
+    Args:
+        path: the Parquet file.
+        schema: the columns that it must have, in order.
+
+    Returns:
+        ``MappedRows`` where the values can be addressed in place (stale or missing offsets are derived again, in memory),
+        else ``GroupRows``.
+
+    Raises:
+        CacheError: the file is missing, not whole, or lacks a column.
+
+    Warns:
+        SlowShardWarning: the file was rewritten in a form that cannot be mapped.
+    """
+    file = MappedFile(path)
+    records = open_offsets(path, file.data, len(record_names(schema)))
+    if records is None:
+        found = read_schema(path)
+        missing = [name for name in schema.names if name not in found.names]
+        if missing:
+            raise CacheError(path, f"lacks the columns {', '.join(missing)}", expected=schema.names, found=found.names)
+        reason = None
+        if [(field.name, field.type) for field in found] != [(field.name, field.type) for field in schema]:
+            reason = "its columns have other types or another order"
+        else:
+            try:
+                records = build_offsets(path)
+            except NotMappableError as refusal:
+                reason = str(refusal)
+        if records is None:
+            warnings.warn(
+                f"{path}: {reason}; it is read through whole row groups, which is slower. Build the cache again to map it",
+                SlowShardWarning,
+                stacklevel=2,
+            )
+            return GroupRows(path, schema)
+    return MappedRows(file, schema, records)
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """The Arrow schema of a Parquet file, with its metadata.
+
+    Raises:
+        CacheError: the footer cannot be read.
+    """
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CacheError(
+            path, f"not a readable Parquet file ({error})", remedy="Run the target that builds this cache again"
+        ) from error
+
+
+def footer_metadata(path: Path) -> dict[str, str]:
+    """The key-value metadata of a shard's footer, as text."""
+    found: dict[bytes, bytes] = read_schema(path).metadata or {}
+    return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
