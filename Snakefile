@@ -18,6 +18,7 @@ include: "rules/fetch.smk"
 include: "rules/convert.smk"
 include: "rules/encode.smk"
 include: "rules/publish.smk"
+include: "rules/report.smk"
 
 
 localrules:

@@ -55,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a few images and one round: does it run; its numbers mean nothing")
     parser.add_argument("--only", nargs="+", choices=GROUPS, metavar="GROUP", help=f"some of: {', '.join(GROUPS)}")
     parser.add_argument("--data", type=Path, default=Path(".data/bench"), help="folder that keeps stores between runs")
-    parser.add_argument("--vocabulary", type=Path, help="folder with GPT-2's encoder.json and vocab.bpe; else a small BPE is trained")
+    parser.add_argument(
+        "--vocabulary", type=Path, help="folder with GPT-2's encoder.json and vocab.bpe; else a small BPE is trained"
+    )
     parser.add_argument("--json", type=Path, help="write everything to this file")
     return parser
 

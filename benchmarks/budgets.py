@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from benchmarks.measure import Table
 
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """One promise.
@@ -40,17 +41,36 @@ _FRAMED = ("lmdb_pickle_framed", "lmdb_pickle_resized")
 _NATIVE = ("lmdb_pickle", "hf_tuned", "hf_natural")
 
 BUDGETS = [
-    Budget("sample without image: of the floor that gives the same fields", 0.5, True, _over("sample_none", "ours", "floor_full")),
-    Budget("sample without image: of the bare floor (fewer fields, ready-made boxes)", 0.5, True, _over("sample_none", "ours", "floor")),
-    Budget("sample without image: x fastest peer with the same fields", 2, True, _over("sample_none", "ours", "lmdb_full", "hf_tuned")),
-    Budget("sample without image: x fastest peer, fewer fields", 2, True, _over("sample_none", "ours", "lmdb_pickle", "hf_tuned")),
+    Budget(
+        "sample without image: of the floor that gives the same fields", 0.5, True, _over("sample_none", "ours", "floor_full")
+    ),
+    Budget(
+        "sample without image: of the bare floor (fewer fields, ready-made boxes)",
+        0.5,
+        True,
+        _over("sample_none", "ours", "floor"),
+    ),
+    Budget(
+        "sample without image: x fastest peer with the same fields",
+        2,
+        True,
+        _over("sample_none", "ours", "lmdb_full", "hf_tuned"),
+    ),
+    Budget(
+        "sample without image: x fastest peer, fewer fields", 2, True, _over("sample_none", "ours", "lmdb_pickle", "hf_tuned")
+    ),
     Budget("sample without image: x Hugging Face natural", 50, True, _over("sample_none", "ours", "hf_natural")),
     Budget("sample from JPEG: of the bare decode", 0.95, True, _over("sample_jpeg", "ours", "limit")),
     Budget("sample from raw: of the bare copy", 0.8, True, _over("sample_raw", "ours", "limit")),
     Budget("batch from JPEG, native size: x best peer to 8x3x1024x1024", 2, True, _over("batch_jpeg", "ours", *_FRAMED)),
     Budget("batch from JPEG, native size: x best peer, like for like", 2, True, _over("batch_jpeg", "ours", *_NATIVE)),
     Budget("batch from JPEG, native size: x on the fly, float32", 20, True, _over("batch_jpeg", "ours", "on_the_fly_float32")),
-    Budget("batch from JPEG, resized on the CPU: x on the fly, float32", 8, True, _over("batch_jpeg", "ours_fast", "on_the_fly_float32")),
+    Budget(
+        "batch from JPEG, resized on the CPU: x on the fly, float32",
+        8,
+        True,
+        _over("batch_jpeg", "ours_fast", "on_the_fly_float32"),
+    ),
     Budget("batch from raw, native size: x best peer to 8x3x1024x1024", 4, True, _over("batch_raw", "ours", *_FRAMED)),
     Budget("batch from raw, native size: x best peer, like for like", 4, True, _over("batch_raw", "ours", *_NATIVE)),
     Budget("batch without image: x best peer", 2, True, _over("batch_none", "ours", "lmdb_pickle", "hf_tuned")),

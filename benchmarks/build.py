@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
 import time
+import zipfile
 from typing import TYPE_CHECKING
 
-from regioncache.archive import OpenArchive
 from regioncache.catalog import Archive, Dataset, Folder, Licence, Member, Split
 from regioncache.demo import draw_demo_archives
-from regioncache.encode.panoptic_png import png_ids
 from regioncache.encode.tokens import load_saved
 from regioncache.panoptic_runs import label_runs
-from regioncache.sources.coco_panoptic import member_of
 from regioncache.steps.convert import ConvertOptions, convert_shard
-from regioncache.steps.parse import open_annotations, parse_annotations
+from regioncache.steps.parse import parse_annotations
 from regioncache.steps.paths import BuildPaths, tokens_kind
 from regioncache.steps.tokenize import resolve_tokenizer, tokenize_shard
 
 from benchmarks.measure import Scale, Table, cpu_rates
+from benchmarks.panoptic import decode_png, ids_of
 from benchmarks.vocabulary import MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from benchmarks.stores import Stores
 
 _NAME = "bench"
+_ANNOTATIONS, _PNGS = "annotations/panoptic_train2017.json", "annotations/panoptic_train2017.zip"
 
 
 def tables(stores: Stores, scale: Scale) -> list[Table]:
@@ -48,7 +50,7 @@ def tables(stores: Stores, scale: Scale) -> list[Table]:
     ms = {key: 1000 / rate for key, rate in cpu_rates(work, scale.pace).items()}
     table = Table("build", f"building a shard of {images} drawn images (convert, tokenize)", beside="needed")
     for key, title in (
-        ("png", "needed: PNG decode to ids"),
+        ("png", "needed: decode of the PNG (Pillow)"),
         ("kernel", "needed: kernel, label_runs(ids).segments()"),
         ("tokens", "needed: tokens of the phrases"),
     ):
@@ -69,8 +71,8 @@ def _prepared(root: Path, images: int, vocabulary: str) -> BuildPaths:
         draw_demo_archives(drawn, train_images=images, val_images=1)
     split = Split(
         shards=1,
-        annotations=Member(archive="panoptic", member="annotations/panoptic_train2017.json"),
-        panoptic=Folder(archive="panoptic", nested="annotations/panoptic_train2017.zip", prefix="panoptic_train2017/"),
+        annotations=Member(archive="panoptic", member=_ANNOTATIONS),
+        panoptic=Folder(archive="panoptic", nested=_PNGS, prefix="panoptic_train2017/"),
         images=Folder(archive="images", prefix="train2017/"),
     )
     dataset = Dataset(
@@ -95,21 +97,19 @@ class _Parts:
     """What every build of these archives must do, with the bytes and texts already in memory."""
 
     def __init__(self, paths: BuildPaths) -> None:
-        table, categories, _ = open_annotations(paths.annotations)
-        split = paths.inputs.split
-        if split.panoptic is None:
-            raise RuntimeError("the benchmark's own split has panoptic PNGs")
-        names = {one.category_id: one.name for one in categories}
-        rows = table.to_pylist()
-        with OpenArchive(*paths.inputs.folder_file(split.panoptic)) as archive:
-            self._pngs = [archive.read(member_of(row, "png")) for row in rows]
-        self._maps = [png_ids(png) for png in self._pngs]
-        self._phrases = [names[one] for row in rows for one in row["category_id"]]
+        with zipfile.ZipFile(paths.inputs.path("panoptic")) as archive:
+            annotations = json.loads(archive.read(_ANNOTATIONS))
+            with zipfile.ZipFile(io.BytesIO(archive.read(_PNGS))) as pngs:
+                self._pngs = [pngs.read(name) for name in pngs.namelist()]
+        names = {one["id"]: one["name"] for one in annotations["categories"]}
+        segments = [segment for image in annotations["annotations"] for segment in image["segments_info"]]
+        self._phrases = [names[segment["category_id"]] for segment in segments]
+        self._maps = [ids_of(decode_png(png)) for png in self._pngs]
         self._tokenizer = load_saved(paths.tokenizer(_NAME))
 
     def decode(self) -> int:
         for png in self._pngs:
-            png_ids(png)
+            decode_png(png)
         return len(self._pngs)
 
     def kernel(self) -> int:

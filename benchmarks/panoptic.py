@@ -26,12 +26,12 @@ Segment = tuple[bytes, int, list[float]]
 def tables(stores: Stores, scale: Scale) -> list[Table]:
     """Milliseconds of CPU time per map of 640 x 480."""
     pngs = stores.maps()
-    maps = [_ids(_decode(png)) for png in pngs]
+    maps = [ids_of(decode_png(png)) for png in pngs]
     check_equal(maps)
     segments = np.mean([len(np.unique(one)) - 1 for one in maps])
     work: dict[str, Callable[[], int]] = {
         "kernel": _each(lambda ids: label_runs(ids).segments(), maps),
-        "png": _each(_decode, pngs),
+        "png": _each(decode_png, pngs),
         "naive": _each(naive_segments, maps),
         "panopticapi": _each(panopticapi_segments, maps),
     }
@@ -58,9 +58,7 @@ def check_equal(maps: list[NDArray[np.uint32]]) -> None:
         counts, areas, boxes = zip(*theirs, strict=True)
         corners = np.array(boxes)
         corners[:, 2:] += corners[:, :2]
-        if not (
-            list(counts) == ours.counts and np.array_equal(areas, ours.area) and np.array_equal(corners, ours.box_xyxy)
-        ):
+        if not (list(counts) == ours.counts and np.array_equal(areas, ours.area) and np.array_equal(corners, ours.box_xyxy)):
             raise RuntimeError("label_runs and pycocotools differ on a map of the benchmark")
 
 
@@ -88,11 +86,13 @@ def panopticapi_segments(ids: NDArray[np.uint32]) -> list[Segment]:
     return found
 
 
-def _decode(png: bytes) -> NDArray[np.uint8]:
+def decode_png(png: bytes) -> NDArray[np.uint8]:
+    """Pixels of a PNG file, uint8 (H, W, 3)."""
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
-def _ids(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
+def ids_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Segment ids, uint32 (H, W), of a panoptic PNG's pixels."""
     wide = rgb.astype(np.uint32)
     return wide[..., 0] | wide[..., 1] << 8 | wide[..., 2] << 16
 

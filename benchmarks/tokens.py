@@ -23,7 +23,9 @@ def tables(stores: Stores, scale: Scale) -> list[Table]:
     tokenizer = stores.tokenizer
     distinct = list(dict.fromkeys(stores.phrases()))
     repeated = (distinct[:_NAMES] * (len(distinct) // _NAMES + 1))[: len(distinct)]
-    table = Table("tokens", f"{len(distinct):,} distinct phrases to token ids of {type(tokenizer.library).__name__}", beside="ours")
+    table = Table(
+        "tokens", f"{len(distinct):,} distinct phrases to token ids of {type(tokenizer.library).__name__}", beside="ours"
+    )
     work = {
         "ours": ("regioncache: Tokenizer.encode, flat int32", _encode(tokenizer, distinct)),
         "library": ("the library's own call on a batch of 256", _library(tokenizer, distinct)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,17 @@ def shared() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def wget() -> str:
+    """The downloader; CI must have it, a user's machine need not."""
+    found = shutil.which("wget")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("wget is not installed")
+        pytest.skip("wget is not installed")
+    return found
 
 
 @pytest.fixture(scope="session")

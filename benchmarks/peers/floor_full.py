@@ -33,9 +33,7 @@ def _geometry(height: int, width: int) -> tuple[NDArray[Any], ...]:
 def open_store(folder: Path, kind: str) -> Callable[[int], Sample]:
     """See ``Peer.open_store``."""
     flat = open_flat(folder)
-    table, source_boxes, image, input_ids, rle = (
-        flat[name] for name in ("table", "source_boxes", "image", "input_ids", "rle")
-    )
+    table, source_boxes, image, input_ids, rle = (flat[name] for name in ("table", "source_boxes", "image", "input_ids", "rle"))
     region_id, token_count, rle_length = flat["region_id"], flat["token_count"], flat["rle_length"]
     category_index, is_crowd = flat["category_index"], flat["is_crowd"]
     caption, caption_length = flat["caption"], flat["caption_length"]

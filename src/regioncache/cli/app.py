@@ -22,7 +22,16 @@ app = typer.Typer(
 )
 
 _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Look at a cache": (look.info, look.stats, look.verify, look.view, look.bench),
+    "Look at a cache": (
+        look.info,
+        look.stats,
+        look.verify,
+        look.view,
+        look.report,
+        look.bench,
+        look.du,
+        look.gc,
+    ),
     "Steps of a build (the workflow runs these)": (
         build.fetch,
         build.parse,

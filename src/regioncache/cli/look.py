@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from regioncache.cache.housekeeping import collect, disk_use, unneeded
 from regioncache.cache.index import read_index
 from regioncache.cache.layout import STATS_NAME, TOKENIZER_FOLDER, TOKENS, sidecar_folder
 from regioncache.cache.verify import verify_cache
@@ -16,6 +17,7 @@ from regioncache.data.dataset import ParquetRegionDataset
 from regioncache.encode.tokens import load_saved
 from regioncache.errors import CacheError, ConfigError
 from regioncache.report.facts import cache_facts, reading_facts, sidecars
+from regioncache.report.gallery import write_report
 from regioncache.report.overlay import draw_overlay
 
 CachePath = Annotated[Path, typer.Argument(help="A cache folder (with index.json), or a Parquet file of samples.")]
@@ -88,6 +90,46 @@ def view(
         "captions": list(sample["metadata_captions"]),
     }
     _show(facts, as_json=as_json)
+
+
+def du(
+    cache_dir: Annotated[Path, typer.Argument(help="Folder of caches.", file_okay=False)] = Path(".data.cache"),
+    as_json: AsJson = False,
+) -> None:
+    """Say how many bytes each part of each cache takes."""
+    _require_folder(cache_dir)
+    use = disk_use(cache_dir)
+    _show({**use, "total": sum(use.values())}, as_json=as_json)
+
+
+def gc(
+    cache_dir: Annotated[Path, typer.Argument(help="Folder of caches.", file_okay=False)] = Path(".data.cache"),
+    delete: Annotated[bool, typer.Option("--delete", help="Delete; without it, only say what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find files that no index lists: left by killed writers, by another number of shards, by a side-car that was dropped."""
+    _require_folder(cache_dir)
+    found = unneeded(cache_dir)
+    names = [str(path) for path in found]
+    facts: dict[str, Any] = {"unneeded": names}
+    if delete:
+        facts["freed_bytes"] = collect(found)
+    _show(facts, as_json=as_json)
+
+
+def report(
+    cache_dir: Annotated[Path, typer.Argument(help="Folder of caches.", file_okay=False)] = Path(".data.cache"),
+    out: Annotated[Path, typer.Option(help="The HTML page to write.")] = Path(".data.cache/report.html"),
+    pictures: Annotated[int, typer.Option(help="Samples drawn of each cache.", min=0)] = 3,
+) -> None:
+    """Write one page about all caches of a folder: counts, rejects, pictures."""
+    _require_folder(cache_dir)
+    typer.echo(f"{out}: {write_report(cache_dir, out, pictures=pictures)} caches")
+
+
+def _require_folder(cache_dir: Path) -> None:
+    if not cache_dir.is_dir():
+        raise CacheError(cache_dir, "there is no such folder", remedy="Name the folder that cache_dir in config.yaml says")
 
 
 def bench(

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from regioncache.atomic import atomic_path, write_bytes, write_json
+from regioncache.cache.housekeeping import collect, unlisted_shards
 from regioncache.cache.index import CacheIndex, SidecarEntry, write_index
 from regioncache.cache.layout import (
     META_NAME,
@@ -24,7 +25,6 @@ from regioncache.cache.layout import (
     TOKENS,
     sidecar_folder,
 )
-from regioncache.cache.offsets import offsets_path
 from regioncache.errors import CacheError, RejectBudgetError
 from regioncache.hashing import content_key, sha256_file
 from regioncache.schema import REJECTS
@@ -91,7 +91,7 @@ def publish_split(paths: BuildPaths, *, tokenizers: Sequence[str], frames: Seque
         small_files=_small_files(cache, tokenizers),
     )
     write_index(cache, index)
-    _remove_unlisted(cache, index)
+    collect(unlisted_shards(cache, index))
     return stats
 
 
@@ -205,13 +205,3 @@ def _provenance(inputs: SplitInputs) -> dict[str, Any]:
         "homepage": inputs.dataset.homepage,
         "packages": {name: version(name) for name in _PACKAGES},
     }
-
-
-def _remove_unlisted(cache: Path, index: CacheIndex) -> None:
-    """Remove shards of an earlier build with another number of shards; their folders hold nothing else."""
-    listed = {cache / folder / entry.name for folder, entry in index.files()}
-    listed |= {offsets_path(path) for path in listed}
-    for folder in {path.parent for path in listed}:
-        for path in folder.glob("part-*-of-*"):
-            if path not in listed:
-                path.unlink()
