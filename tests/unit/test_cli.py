@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import shutil
 from typing import TYPE_CHECKING
@@ -120,3 +122,45 @@ def test_a_missing_cache_is_one_line_on_stderr(
     assert error.startswith("regioncache: ")
     assert str(tmp_path) in error
     assert len(error.splitlines()) == 1
+
+
+def test_du_adds_up_to_the_files(made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    caches = made.parents[1]
+    assert run(monkeypatch, "du", caches, "--json") == 0
+    use = json.loads(capsys.readouterr().out)
+    assert use["total"] == sum(path.stat().st_size for path in caches.rglob("*") if path.is_file())
+    assert use["made/train/samples"] == sum(path.stat().st_size for path in (made / "samples").iterdir())
+
+
+def test_gc_deletes_what_no_index_lists_and_nothing_else(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = tmp_path / "caches" / "made" / "train"
+    shutil.copytree(made, cache)
+    before = {path for path in cache.rglob("*") if path.is_file()}
+    strays = [
+        cache / "samples" / ".tmp-77-part-00000-of-00003.parquet",
+        cache / "samples" / "part-00000-of-00009.parquet",
+        cache / "tokens" / "old-tokenizer" / "part-00000-of-00003.parquet",
+    ]
+    for stray in strays:
+        stray.parent.mkdir(exist_ok=True)
+        stray.write_bytes(b"1234")
+    assert run(monkeypatch, "gc", tmp_path / "caches", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["unneeded"]) == 3
+    assert all(stray.exists() for stray in strays)
+    assert run(monkeypatch, "gc", tmp_path / "caches", "--delete", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["freed_bytes"] == 12
+    assert {path for path in cache.rglob("*") if path.is_file()} == before
+
+
+def test_the_report_shows_every_cache_with_pictures(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "report.html"
+    assert run(monkeypatch, "report", made.parents[1], "--out", out, "--pictures", 2) == 0
+    page = out.read_text()
+    assert page.count("<h2>") == 1
+    pictures = [part.split('"')[0] for part in page.split("data:image/jpeg;base64,")[1:]]
+    assert len(pictures) == 2
+    for picture in pictures:
+        with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
+            assert image.width > 640

@@ -29,6 +29,7 @@ from regioncache.fetch.verify import record_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.usefixtures("wget")
 SOURCE_ROOT = Path(regioncache.__file__).parents[1]
 NO_REQUEST: list[str | None] = []
 

@@ -65,9 +65,8 @@ def _section(cache: Path, pictures: int) -> str:
     rows += [(name.replace("_", " "), amount) for name, amount in facts["counts"].items()]
     rows += [(f"rejected: {reason}", times) for reason, times in stats["rejects"].items()]
     rows += [(f"licence of {what}", text) for what, text in facts["licence"].items()]
-    drawn = "".join(
-        _picture(cache, index) for index in _spread(facts["rows"], pictures) if not facts["counts"].get("storage_none")
-    )
+    shown = [] if facts["counts"].get("storage_none") else _spread(facts["rows"], pictures)
+    drawn = "".join(_picture(cache, index) for index in shown)
     return f"<h2>{html.escape(facts['dataset'])}, {html.escape(facts['split'])}</h2>{_table(rows)}{drawn}"
 
 
