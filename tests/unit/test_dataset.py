@@ -201,3 +201,9 @@ def test_a_batch_of_two_tokenizers_is_refused(made: Path) -> None:
     two["tokenizer"] = type(info)("0" * 64, info.pad_token_id, info.eos_token_id, info.padding_side)
     with pytest.raises(TokenizerError, match="two tokenizers"):
         RegionCollator()([one, two])
+
+
+def test_reading_by_pread_gives_the_same_images(made: Path) -> None:
+    mapped, read = (ParquetRegionDataset(made, image="bytes", io=io) for io in ("mmap", "pread"))  # type: ignore[arg-type]
+    for k in range(len(mapped)):
+        assert read[k]["image"].data.tobytes() == mapped[k]["image"].data.tobytes()

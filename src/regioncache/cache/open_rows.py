@@ -25,12 +25,13 @@ class SlowShardWarning(UserWarning):
     """A shard is read through row groups, and the text says why."""
 
 
-def open_rows(path: Path, schema: pa.Schema) -> Rows:
+def open_rows(path: Path, schema: pa.Schema, *, use_pread: bool = False) -> Rows:
     """Open a shard for reading.
 
     Args:
         path: the Parquet file.
         schema: the columns that it must have, in order.
+        use_pread: read large values by ``pread`` instead of through the map.
 
     Returns:
         ``MappedRows`` where the values can be addressed in place (stale or missing offsets are derived again, in memory),
@@ -64,7 +65,7 @@ def open_rows(path: Path, schema: pa.Schema) -> Rows:
                 stacklevel=2,
             )
             return GroupRows(path, schema)
-    return MappedRows(file, schema, records)
+    return MappedRows(file, schema, records, use_pread=use_pread)
 
 
 def read_schema(path: Path) -> pa.Schema:

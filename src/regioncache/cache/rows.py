@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from regioncache.cache.offsets import BOXES_INSIDE, Leaf, leaves, record_names
+from regioncache.cache.pread import read_at
 from regioncache.cache.ragged import ByteStrings
 
 if TYPE_CHECKING:
@@ -66,11 +67,13 @@ class MappedRows:
         file: the mapped Parquet file.
         schema: its schema.
         records: its offsets, int64 (rows + 1, columns).
+        use_pread: read large binary values by ``pread``, for network file systems.
     """
 
-    __slots__ = ("_buffer", "_data", "_file", "_lists", "_record", "_records", "boxes_inside", "path", "place")
+    __slots__ = ("_buffer", "_data", "_file", "_lists", "_record", "_records", "_use_pread", "boxes_inside", "path", "place")
 
-    def __init__(self, file: MappedFile, schema: pa.Schema, records: NDArray[np.int64]) -> None:
+    def __init__(self, file: MappedFile, schema: pa.Schema, records: NDArray[np.int64], *, use_pread: bool = False) -> None:
+        self._use_pread = use_pread
         self.path = file.path
         self._file = file
         self._data = file.data
@@ -98,10 +101,12 @@ class MappedRows:
         return str(self._buffer[at + 4 : at + 4 + _LENGTH(self._buffer, at)[0]], "utf-8")
 
     def binary(self, record: tuple[int, ...], name: str) -> NDArray[np.uint8]:
-        """See ``Rows.binary``; the system is asked to read the value ahead."""
+        """See ``Rows.binary``; the system is asked to read a large value ahead."""
         at = record[self.place[name]] + 4
         length = _LENGTH(self._buffer, at - 4)[0]
         if length > _READ_AHEAD_BYTES:
+            if self._use_pread:
+                return read_at(self.path, at, length)
             self._file.will_need(at, length)
         return self._data[at : at + length]
 

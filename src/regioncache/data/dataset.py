@@ -15,9 +15,8 @@ from regioncache.data.captions import Captions
 from regioncache.data.flat_ranges import range_indices, starts_of
 from regioncache.data.masks import RegionRLEs, dense_masks, low_res_masks_of
 from regioncache.data.open_cache import OpenShard, Shard, as_paths, find_shards
-from regioncache.data.pixels import EncodedImage
-from regioncache.data.references import referenced_bytes
 from regioncache.data.rng import sample_generator
+from regioncache.data.stored_images import encoded_image
 from regioncache.errors import CacheError, ConfigError
 from regioncache.geometry import Frame, frame_named
 
@@ -74,6 +73,7 @@ class ParquetRegionDataset:
         transforms: applied to each finished sample: ``(sample, generator) -> sample``.
         seed: seed of every random choice; choices are a function of (seed, epoch, index).
         archives: folder of the archives that ``reference`` images lie in, if it moved since the build.
+        io: ``mmap`` maps everything; ``pread`` reads each stored image with one call, for network file systems.
 
     Raises:
         CacheError: a cache is unfinished, damaged, newer, or lacks what was asked for.
@@ -92,15 +92,18 @@ class ParquetRegionDataset:
         transforms: Callable[[Sample, np.random.Generator], Sample] | None = None,
         seed: int = 0,
         archives: str | Path | None = None,
+        io: Literal["mmap", "pread"] = "mmap",
     ) -> None:
         _check_choice("image", image, ("uint8", "bytes", None))
         _check_choice("masks", masks, ("rle", "lowres", "dense", None))
+        _check_choice("io", io, ("mmap", "pread"))
         self.paths = as_paths(path)
         if not self.paths:
             raise ConfigError("a dataset needs at least one path; the list is empty")
         self.tokens, self.prompts, self.image, self.masks = tokens, prompts, image, masks
         self.regions, self.transforms, self.seed = regions, transforms, seed
         self.archives = None if archives is None else Path(archives)
+        self.io = io
         self.frame = frame_named(prompts or "sam")
         self.epoch = 0
         self._opened: _Opened | None = None
@@ -118,7 +121,9 @@ class ParquetRegionDataset:
             shards = [
                 shard
                 for path in self.paths
-                for shard in find_shards(path, tokens=self.tokens, prompts=self.prompts, archives=self.archives)
+                for shard in find_shards(
+                    path, tokens=self.tokens, prompts=self.prompts, archives=self.archives, use_pread=self.io == "pread"
+                )
             ]
             self._opened = _Opened(shards)
         return self._opened
@@ -185,7 +190,7 @@ class ParquetRegionDataset:
             "metadata_captions": Captions(rows.byte_strings(record, "phrases"), spoken),
         }
         if self.image is not None:
-            encoded = _encoded_image(shard, record)
+            encoded = encoded_image(shard, record)
             sample["image"] = encoded if self.image == "bytes" else encoded.decode()
         if shard.tokens is not None:
             _add_tokens(sample, shard, shard.tokens, row, spoken)
@@ -263,34 +268,6 @@ def _phrase_positions(rows: Rows, record: Record, choice: RegionChoice | None) -
     counts = rows.array(record, "phrase_count")
     first = starts_of(counts)
     return first if choice is None else first[choice.regions] + choice.phrases
-
-
-def _encoded_image(shard: OpenShard, record: Record) -> EncodedImage:
-    rows = shard.samples
-    storage = rows.text(record, "image_storage")
-    name = f"{rows.path}: image {rows.integer(record, 'image_id')}"
-    if storage == "reference":
-        data = _referenced_bytes(shard, record, name)
-    elif storage == "none":
-        raise CacheError(name, "the cache was built without images", remedy="Pass image=None, or set image.storage")
-    else:
-        data = rows.binary(record, "image.bytes")
-    return EncodedImage(data, rows.integer(record, "image_height"), rows.integer(record, "image_width"), storage == "raw", name)
-
-
-def _referenced_bytes(shard: OpenShard, record: Record, name: str) -> NDArray[np.uint8]:
-    rows = shard.samples
-    archive = rows.text(record, "image_archive")
-    if shard.shard.archives is None:
-        raise CacheError(name, f"its bytes lie in the archive {archive}", remedy="Pass archives=, the folder that holds it")
-    return referenced_bytes(
-        shard.shard.archives / archive,
-        offset=rows.integer(record, "image_offset"),
-        length=rows.integer(record, "image_length"),
-        method=rows.integer(record, "image_method"),
-        process=os.getpid(),
-        name=name,
-    )
 
 
 def _add_tokens(sample: Sample, shard: OpenShard, tokens: Rows, row: int, spoken: NDArray[np.int64] | None) -> None:

@@ -43,6 +43,7 @@ class Shard:
     tokenizer: TokenizerInfo | None
     archives: Path | None
     rows: int
+    use_pread: bool
 
     def open(self) -> OpenShard:
         """Map the files.
@@ -51,7 +52,7 @@ class Shard:
             CacheError: a file is missing, not whole, or a side-car does not belong to the samples.
             TokenizerError: the tokens were made with another tokenizer than the side-car's ``meta.json`` says.
         """
-        samples = open_rows(self.samples, SAMPLES_SCHEMA)
+        samples = open_rows(self.samples, SAMPLES_SCHEMA, use_pread=self.use_pread)
         tokens = self._sidecar(self.tokens, len(samples), "tokens")
         if self.tokens is not None and self.tokenizer is not None:
             _check_token_key(self.tokens, self.tokenizer)
@@ -104,7 +105,7 @@ def _no_sequences(record: tuple[int, ...]) -> list[NDArray[Any]]:  # noqa: ARG00
     return []
 
 
-def find_shards(path: Path, *, tokens: str | None, prompts: str | None, archives: Path | None) -> list[Shard]:
+def find_shards(path: Path, *, tokens: str | None, prompts: str | None, archives: Path | None, use_pread: bool) -> list[Shard]:
     """The shards behind a path, after cheap checks: versions, sizes, and that the side-cars are there.
 
     Args:
@@ -112,12 +113,13 @@ def find_shards(path: Path, *, tokens: str | None, prompts: str | None, archives
         tokens: name of the tokens side-car, or None.
         prompts: name of the prompts side-car, or None.
         archives: folder of the archives that ``reference`` images lie in; None takes the one that the cache was built with.
+        use_pread: read images by ``pread`` instead of through the map.
 
     Raises:
         CacheError: something is missing, cut short, or of a newer version.
     """
     if path.is_file():
-        return [_single_shard(path, tokens=tokens, prompts=prompts, archives=archives)]
+        return [_single_shard(path, tokens=tokens, prompts=prompts, archives=archives, use_pread=use_pread)]
     index = read_index(path)
     check_sizes(path, SAMPLES, index.shards)
     for kind, name, sidecars in ((TOKENS, tokens, index.tokens), (PROMPTS, prompts, index.prompts)):
@@ -140,12 +142,13 @@ def find_shards(path: Path, *, tokens: str | None, prompts: str | None, archives
             tokenizer,
             archives,
             entry.rows,
+            use_pread,
         )
         for entry in index.shards
     ]
 
 
-def _single_shard(path: Path, *, tokens: str | None, prompts: str | None, archives: Path | None) -> Shard:
+def _single_shard(path: Path, *, tokens: str | None, prompts: str | None, archives: Path | None, use_pread: bool) -> Shard:
     import pyarrow.parquet as pq  # noqa: PLC0415  (only the footer of a lone file is parsed here)
 
     cache = path.parent.parent
@@ -161,6 +164,7 @@ def _single_shard(path: Path, *, tokens: str | None, prompts: str | None, archiv
         None if tokens is None else read_tokenizer_info(sidecar_folder(cache, TOKENS, tokens)),
         archives,
         pq.read_metadata(path).num_rows,
+        use_pread,
     )
 
 

@@ -156,6 +156,12 @@ class Report:
         """Leave a record out."""
         self.rejects.append(reject)
 
+    def add(self, other: Report) -> None:
+        """Take over all that another report holds."""
+        self.rejects.extend(other.rejects)
+        for name, amount in other.counts.items():
+            self.count(name, amount)
+
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         return {

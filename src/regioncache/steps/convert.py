@@ -162,13 +162,15 @@ class _RowMaker:
 
     def row(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """One row of ``samples``, or None if the record was rejected."""
+        attempt = Report()  # what a record counts must not stay if it is rejected in the end
         try:
             _check_size(row["height"], row["width"])
-            regions = self._source.regions_of(row, partial(self._read, row), self._categories, self.report)
+            regions = self._source.regions_of(row, partial(self._read, row), self._categories, attempt)
             stored = self._stored_image(row)
         except BadRecordError as error:
             self.report.reject(Reject(row["image_id"], row["file_name"], error.reason, error.detail))
             return None
+        self.report.add(attempt)
         self._count(regions, stored["image_storage"])
         return {**stored, **self._annotation_fields(row, regions)}
 

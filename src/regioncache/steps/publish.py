@@ -121,9 +121,7 @@ def _total(
 ) -> Report:
     total = Report(list(parsed.rejects), dict(parsed.counts))
     for one in samples:
-        total.rejects.extend(one.report.rejects)
-        for name, amount in one.report.counts.items():
-            total.count(name, amount)
+        total.add(one.report)
     for kind, sidecars in ((TOKENS, tokens), (PROMPTS, prompts)):
         for side, reports in sidecars.items():
             for one in reports:

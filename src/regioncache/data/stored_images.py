@@ -1,7 +1,8 @@
-"""Images that were left in their archive: the reader maps the archive itself."""
+"""The stored image of a row: in the shard, or left in its archive, which the reader then maps itself."""
 
 from __future__ import annotations
 
+import os
 import zlib
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -10,12 +11,48 @@ import numpy as np
 
 from regioncache.archive.member import DEFLATED
 from regioncache.cache.mapping import MappedFile
+from regioncache.data.pixels import EncodedImage
 from regioncache.errors import CacheError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from regioncache.data.open_cache import OpenShard
+
+
+def encoded_image(shard: OpenShard, record: tuple[int, ...]) -> EncodedImage:
+    """The stored image of a row, not decoded.
+
+    Raises:
+        CacheError: the cache was built without images, or the archive of a referenced one is not there.
+    """
+    rows = shard.samples
+    storage = rows.text(record, "image_storage")
+    name = f"{rows.path}: image {rows.integer(record, 'image_id')}"
+    if storage == "reference":
+        data = _from_archive(shard, record, name)
+    elif storage == "none":
+        raise CacheError(name, "the cache was built without images", remedy="Pass image=None, or set image.storage")
+    else:
+        data = rows.binary(record, "image.bytes")
+    return EncodedImage(data, rows.integer(record, "image_height"), rows.integer(record, "image_width"), storage == "raw", name)
+
+
+def _from_archive(shard: OpenShard, record: tuple[int, ...], name: str) -> NDArray[np.uint8]:
+    rows = shard.samples
+    archive = rows.text(record, "image_archive")
+    if shard.shard.archives is None:
+        raise CacheError(name, f"its bytes lie in the archive {archive}", remedy="Pass archives=, the folder that holds it")
+    return referenced_bytes(
+        shard.shard.archives / archive,
+        offset=rows.integer(record, "image_offset"),
+        length=rows.integer(record, "image_length"),
+        method=rows.integer(record, "image_method"),
+        process=os.getpid(),
+        name=name,
+    )
 
 
 @lru_cache(maxsize=256)

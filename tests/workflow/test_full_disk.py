@@ -1,0 +1,144 @@
+"""No room on the disk, at every step: a clear error, nothing half-written, and the next run as if nothing had been.
+
+A limit on the size of files stands for the full disk: the system refuses a write in the same way, with EFBIG.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from built_cache import build
+from pack_archives import fetched_paths, panoptic_entry
+from workspace import assert_same_files, file_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "byt5-sca-20"
+LIMITED = """
+import resource, sys
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+from regioncache.__main__ import main
+main()
+"""
+
+
+class Verb(NamedTuple):
+    """A step: its arguments, and the files that it alone makes, below the folder of the build."""
+
+    arguments: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+PART = "part-00001-of-00002"
+SPLIT_CACHE, SPLIT_WORK = ".data.cache/drawn/val", ".data/work/drawn/val"
+ENTRY = "catalog/drawn.yaml"
+VERBS = {
+    "parse": Verb(("parse", ENTRY, "val"), (f"{SPLIT_WORK}/annotations.arrow",)),
+    "convert": Verb(
+        ("convert", ENTRY, "val", "1"),
+        (
+            f"{SPLIT_CACHE}/samples/{PART}.parquet",
+            f"{SPLIT_CACHE}/samples/{PART}.offsets",
+            f"{SPLIT_WORK}/samples/{PART}.json",
+        ),
+    ),
+    "tokenizer": Verb(
+        ("tokenizer", NAME, "byt5"),
+        tuple(
+            f".data/work/tokenizers/{NAME}/{name}"
+            for name in ("meta.json", "regioncache_tokenizer.json", "tokenizer_config.json")
+        ),
+    ),
+    "tokenize": Verb(
+        ("tokenize", ENTRY, "val", "1", NAME),
+        (
+            f"{SPLIT_CACHE}/tokens/{NAME}/{PART}.parquet",
+            f"{SPLIT_CACHE}/tokens/{NAME}/{PART}.offsets",
+            f"{SPLIT_WORK}/tokens/{NAME}/{PART}.json",
+        ),
+    ),
+    "prompt": Verb(
+        ("prompt", ENTRY, "val", "1", "sam"),
+        (
+            f"{SPLIT_CACHE}/prompts/sam/{PART}.parquet",
+            f"{SPLIT_CACHE}/prompts/sam/{PART}.offsets",
+            f"{SPLIT_WORK}/prompts/sam/{PART}.json",
+        ),
+    ),
+    "publish": Verb(
+        ("publish", ENTRY, "val", "--tokens", NAME, "--prompts", "sam"),
+        tuple(f"{SPLIT_CACHE}/{name}" for name in ("index.json", "rejects.parquet", "stats.json")),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def finished(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which everything is built; not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    entry = panoptic_entry(drawn, name="drawn", shards={"val": 2}, expected_categories=None)
+    build(fetched_paths(folder, entry, "val"))
+    return folder
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return shutil.copytree(finished, tmp_path / "build", symlinks=True)
+
+
+def run(folder: Path, arguments: tuple[str, ...], limit_bytes: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-B", "-c", LIMITED, str(limit_bytes), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def check_refusal(done: subprocess.CompletedProcess[str], outputs: tuple[str, ...]) -> None:
+    """One line that names what was written and what to do."""
+    assert done.returncode == 1, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert re.match(r"regioncache: (\[Errno \d+\] )?no space left while writing ", lines[0]), done.stderr
+    assert any(output in lines[0] for output in outputs), done.stderr
+    assert "Nothing half-written was kept: free space on that disk" in lines[0]
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_step_without_room_leaves_nothing_and_then_runs_as_if_nothing_had_been(
+    finished: Path, folder: Path, name: str
+) -> None:
+    verb = VERBS[name]
+    for output in verb.outputs:
+        (folder / output).unlink()
+    before = file_bytes(folder)
+    check_refusal(run(folder, verb.arguments, 100), verb.outputs)
+    if name != "publish":  # which has put its list of rejects where the error of the budget can name it
+        assert_same_files(folder, before)
+    assert run(folder, verb.arguments, 1 << 40).returncode == 0
+    assert_same_files(folder, file_bytes(finished))
+
+
+@pytest.mark.parametrize("missing_bytes", [1, 100, 5_000, 100_000])
+def test_a_shard_that_almost_fits_is_not_kept(finished: Path, folder: Path, missing_bytes: int) -> None:
+    verb = VERBS["convert"]
+    size = (folder / verb.outputs[0]).stat().st_size
+    for output in verb.outputs:
+        (folder / output).unlink()
+    before = file_bytes(folder)
+    check_refusal(run(folder, verb.arguments, size - missing_bytes), verb.outputs)
+    assert_same_files(folder, before)
+    assert run(folder, verb.arguments, size).returncode == 0
+    assert_same_files(folder, file_bytes(finished))
+
+
+def test_a_shard_that_stands_survives_a_failed_attempt_at_another(folder: Path) -> None:
+    before = file_bytes(folder)
+    verb = VERBS["convert"]
+    check_refusal(run(folder, (*verb.arguments, "--storage", "raw"), 10_000), verb.outputs)
+    assert_same_files(folder, before)
