@@ -10,6 +10,7 @@ import typer
 from regioncache.catalog import load_dataset_entry
 from regioncache.cli.progress import progress_bar
 from regioncache.demo import draw_demo_archives
+from regioncache.encode.prompts import use_one_thread
 from regioncache.errors import ConfigError
 from regioncache.fetch.archive import fetch_archive
 from regioncache.steps.convert import ConvertOptions, Storage, convert_shard
@@ -151,6 +152,7 @@ def prompt(
     """Make one shard's points and low-resolution masks."""
     paths = _paths(entry, split, ARCHIVES, work, cache)
     kind = prompts_kind(frame)
+    use_one_thread()
     with progress_bar(f"{paths.dataset.name} {split} {shard} {kind}") as progress:
         did = prompt_shard(
             paths.samples(shard),

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
     from regioncache.geometry import Frame
 
-__all__ = ["low_res_ordinals", "low_res_rles", "region_points"]
+__all__ = ["low_res_ordinals", "low_res_rles", "region_points", "use_one_thread"]
 
 WORD = (1 << 64) - 1
+
+
+def use_one_thread() -> None:
+    """Keep OpenCV to one thread in this process: shards run side by side, and results do not depend on it."""
+    cv2.setNumThreads(1)
 
 
 def region_points(
