@@ -9,6 +9,9 @@ import time
 import zipfile
 from typing import TYPE_CHECKING
 
+from benchmarks.measure import Scale, Table, cpu_rates
+from benchmarks.panoptic import decode_png, ids_of
+from benchmarks.vocabulary import MAX_LENGTH
 from regioncache.catalog import Archive, Dataset, Folder, Licence, Member, Split
 from regioncache.demo import draw_demo_archives
 from regioncache.encode.tokens import load_saved
@@ -18,17 +21,12 @@ from regioncache.steps.parse import parse_annotations
 from regioncache.steps.paths import BuildPaths, tokens_kind
 from regioncache.steps.tokenize import resolve_tokenizer, tokenize_shard
 
-from benchmarks.measure import Scale, Table, cpu_rates
-from benchmarks.panoptic import decode_png, ids_of
-from benchmarks.vocabulary import MAX_LENGTH
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from regioncache.steps.convert import Storage
-
     from benchmarks.stores import Stores
+    from regioncache.steps.convert import Storage
 
 _NAME = "bench"
 _ANNOTATIONS, _PNGS = "annotations/panoptic_train2017.json", "annotations/panoptic_train2017.zip"

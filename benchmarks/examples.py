@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import simplejpeg
 from PIL import Image, ImageFilter
+
+from benchmarks.phrases import draw_phrases
 from regioncache.demo.scene import draw_scene
 from regioncache.demo.textures import make_textures
 from regioncache.geometry import FRAMES
 from regioncache.panoptic_runs import label_runs
-
-from benchmarks.phrases import draw_phrases
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
-from regioncache import ParquetRegionDataset
-from regioncache.geometry import FRAMES
 
 from benchmarks import ours
 from benchmarks.measure import Scale, Table, cpu_rates
+from regioncache import ParquetRegionDataset
+from regioncache.geometry import FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,10 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from regioncache import ParquetRegionDataset
-from regioncache.cache.index import CacheIndex, SidecarEntry, read_index, write_index
-from regioncache.cache.layout import META_NAME, SAMPLES, TOKENS, part_name, sidecar_folder
-from regioncache.cache.offsets import offsets_path
 
 from benchmarks import ours
 from benchmarks.examples import grid_example, stored_image
@@ -34,16 +30,19 @@ from benchmarks.machine import smaps
 from benchmarks.measure import Scale, Table
 from benchmarks.peers import Encoded, peers
 from benchmarks.vocabulary import MAX_LENGTH
+from regioncache import ParquetRegionDataset
+from regioncache.cache.index import CacheIndex, SidecarEntry, read_index, write_index
+from regioncache.cache.layout import META_NAME, SAMPLES, TOKENS, part_name, sidecar_folder
+from regioncache.cache.offsets import offsets_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchmarks.stores import Stores
     from regioncache.encode.tokenizer import Tokenizer
 
-    from benchmarks.stores import Stores
-
 SHARD_ROWS = 4096
-_EPOCHS, _WORKERS, _BATCH = 3, 2, 64
+_EPOCHS, _WORKERS, _BATCHES = 3, 2, 8
 _MIB = 1 << 20
 
 
@@ -158,7 +157,7 @@ class _Probe(torch.utils.data.Dataset[int]):
 
 
 class _Shuffled(torch.utils.data.Sampler[list[int]]):
-    """Batches of random indices, made as they are asked for."""
+    """A few batches of random indices: a worker reads its memory once a batch, which takes the kernel long."""
 
     def __init__(self, rows: int, indices: int) -> None:
         self.rows, self.indices, self.epoch = rows, indices, 0
@@ -166,11 +165,11 @@ class _Shuffled(torch.utils.data.Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         rng = np.random.default_rng([3, self.epoch])
         self.epoch += 1
-        for _ in range(self.indices // _BATCH):
-            yield rng.integers(0, self.rows, _BATCH).tolist()
+        for _ in range(_BATCHES):
+            yield rng.integers(0, self.rows, self.indices // _BATCHES).tolist()
 
     def __len__(self) -> int:
-        return self.indices // _BATCH
+        return _BATCHES
 
 
 def _report(counts: list[int]) -> tuple[int, int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from benchmarks.vocabulary import MAX_LENGTH
 from regioncache.atomic import write_json
 from regioncache.cache.index import CacheIndex, ShardEntry, SidecarEntry, write_index
 from regioncache.cache.label_map import encode_label_map
@@ -16,15 +18,12 @@ from regioncache.schema import SAMPLES as SAMPLES_SCHEMA
 from regioncache.schema import SCHEMA_VERSION, has_side_word, huggingface_metadata
 from regioncache.schema import TOKENS as TOKENS_SCHEMA
 
-from benchmarks.vocabulary import MAX_LENGTH
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from regioncache.encode.tokenizer import Tokenizer
-
     from benchmarks.peers import Encoded
+    from regioncache.encode.tokenizer import Tokenizer
 
 TOKENS_NAME = "bench"
 TITLE = "regioncache"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
-from regioncache.panoptic_runs import label_runs
 
 from benchmarks.measure import Scale, Table, cpu_rates
+from regioncache.panoptic_runs import label_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,8 @@ def decode_png(png: bytes) -> NDArray[np.uint8]:
 def ids_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Segment ids, uint32 (H, W), of a panoptic PNG's pixels."""
     wide = rgb.astype(np.uint32)
-    return wide[..., 0] | wide[..., 1] << 8 | wide[..., 2] << 16
+    ids: NDArray[np.uint32] = wide[..., 0] | wide[..., 1] << np.uint32(8) | wide[..., 2] << np.uint32(16)
+    return ids
 
 
 def _each(do: Callable[[Any], object], items: list[Any]) -> Callable[[], int]:

@@ -7,11 +7,54 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-_ADJECTIVES = "small large red blue dark bright wooden wet old shiny striped round tall broken distant parked".split()
-_NOUNS = (
-    "dog cat horse bus bicycle bench umbrella window door table chair bottle kite boat tree fence wall road cloud lamp"
-    " sign shirt helmet backpack laptop sandwich pillow mirror"
-).split()
+_ADJECTIVES = [
+    "small",
+    "large",
+    "red",
+    "blue",
+    "dark",
+    "bright",
+    "wooden",
+    "wet",
+    "old",
+    "shiny",
+    "striped",
+    "round",
+    "tall",
+    "broken",
+    "distant",
+    "parked",
+]
+_NOUNS = [
+    "dog",
+    "cat",
+    "horse",
+    "bus",
+    "bicycle",
+    "bench",
+    "umbrella",
+    "window",
+    "door",
+    "table",
+    "chair",
+    "bottle",
+    "kite",
+    "boat",
+    "tree",
+    "fence",
+    "wall",
+    "road",
+    "cloud",
+    "lamp",
+    "sign",
+    "shirt",
+    "helmet",
+    "backpack",
+    "laptop",
+    "sandwich",
+    "pillow",
+    "mirror",
+]
 _RELATIONS = ["on the", "next to the", "behind the", "under a", "in front of the", "leaning against a", "above the"]
 _DOINGS = ["standing", "lying", "covered in snow", "seen from above", "with its lights on", "half hidden", "in the sun"]
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import simplejpeg
-from regioncache import ParquetRegionDataset
 
 from benchmarks import ours
 from benchmarks.measure import Pace, Scale, Table, cpu_rates
 from benchmarks.peers import peers
 from benchmarks.peers.floor import open_flat
+from regioncache import ParquetRegionDataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.stores import Stores
 
-_ON_THE_FLY_IMAGES = 24
+_PASS_IMAGES, _ON_THE_FLY_IMAGES = 200, 16
 _TITLES = {
     "none": "one sample without image (boxes, tokens, RLE, ids)",
     "jpeg": "one sample with image, JPEG decoded to uint8",
@@ -41,7 +42,7 @@ def _table(stores: Stores, kind: str, pace: Pace) -> Table:
         titles[key] = module.TITLE
         work[key] = _pass(stores.open(key, kind), order, touch)
     if kind == "jpeg":
-        titles["limit"], work["limit"] = "limit: bare libjpeg-turbo decode of the same bytes", _bare_decode(stores)
+        titles["limit"], work["limit"] = "limit: bare libjpeg-turbo decode of the same bytes", _bare_decode(stores, order)
         if "hf_natural" in titles:
             for key, title, do in on_the_fly_rows(stores):
                 titles[key], work[key] = title, _pass(do, order[:_ON_THE_FLY_IMAGES], _nothing)
@@ -74,7 +75,7 @@ def on_the_fly_rows(stores: Stores) -> list[tuple[str, str, Callable[[int], Any]
     ]
 
 
-def _nothing(sample: dict[str, Any]) -> None:
+def _nothing(sample: object) -> None:
     del sample
 
 
@@ -88,36 +89,34 @@ def _pixels_into_buffer() -> Callable[[dict[str, Any]], None]:
     return touch
 
 
-def _pass(read: Callable[[int], Any], order: list[int], touch: Callable[[dict[str, Any]], None]) -> Callable[[], int]:
+def _pass(read: Callable[[int], Any], order: list[int], touch: Callable[[Any], None]) -> Callable[[], int]:
+    """Reads the next part of the order each time it is called, and begins again after the last."""
+    parts = cycle(order[start : start + _PASS_IMAGES] for start in range(0, len(order), _PASS_IMAGES))
+
     def do() -> int:
-        for index in order:
+        part = next(parts)
+        for index in part:
             touch(read(index))
-        return len(order)
+        return len(part)
 
     return do
 
 
-def _bare_decode(stores: Stores) -> Callable[[], int]:
+def _bare_decode(stores: Stores, order: list[int]) -> Callable[[], int]:
     flat = open_flat(stores.folder("floor", "jpeg"))
     files = [flat["image"][start:stop].tobytes() for start, stop in flat["table"][:, 6:8].tolist()]
 
-    def do() -> int:
-        for data in files:
-            simplejpeg.decode_jpeg(data, "RGB")
-        return len(files)
-
-    return do
+    return _pass(lambda index: simplejpeg.decode_jpeg(files[index], "RGB"), order, _nothing)
 
 
 def _bare_copy(stores: Stores, order: list[int]) -> Callable[[], int]:
     flat = open_flat(stores.folder("floor", "raw"))
     table, image = flat["table"], flat["image"]
-    places = [tuple(table[index, 6:8].tolist()) for index in order]
+    places = table[:, 6:8].tolist()
     buffer = np.zeros(1024 * 1024 * 3, np.uint8)
 
-    def do() -> int:
-        for start, stop in places:
-            np.copyto(buffer[: stop - start], image[start:stop])
-        return len(places)
+    def copy(index: int) -> None:
+        start, stop = places[index]
+        np.copyto(buffer[: stop - start], image[start:stop])
 
-    return do
+    return _pass(copy, order, _nothing)

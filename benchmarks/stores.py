@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import regioncache
-from regioncache.atomic import write_bytes, write_json
-from regioncache.hashing import content_key, sha256_file
-
 from benchmarks import ours
 from benchmarks.examples import COMMON_HW, draw_examples, panoptic_png, stored_image
 from benchmarks.peers import Encoded, peers
 from benchmarks.vocabulary import MAX_LENGTH, bench_tokenizer
+from regioncache.atomic import write_bytes, write_json
+from regioncache.hashing import content_key, sha256_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,8 @@ from benchmarks.vocabulary import MAX_LENGTH
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from regioncache.encode.tokenizer import Tokenizer
-
     from benchmarks.stores import Stores
+    from regioncache.encode.tokenizer import Tokenizer
 
 _NAMES = 133  # of COCO panoptic's categories
 _LIMIT = MAX_LENGTH - 2

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from workspace import Workspace
 
 # Python runs this at the start of every process that has its folder on the path.
-SITECUSTOMIZE = '''
+SITECUSTOMIZE = """
 import os
 import socket
 import sys
@@ -32,7 +32,7 @@ def refuse(event, arguments):
 
 
 sys.addaudithook(refuse)
-'''
+"""
 DOWNLOADER = '#!/bin/sh\necho "$0 $*" >> "$NETWORK_NOTES"\nexit 4\n'
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
 from pack_archives import panoptic_entry, write_entry
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from regioncache.encode.tokenizer import Tokenizer
-
     from benchmarks.examples import Example, Stored
+    from regioncache.encode.tokenizer import Tokenizer
 
 Sample = dict[str, Any]
 """What every peer gives for one image; arrays are flat over regions:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from PIL import Image
-from regioncache.geometry import FRAMES
 
 from benchmarks.peers.ragged import split
+from regioncache.geometry import FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from regioncache.encode.tokenizer import Tokenizer
 
     from benchmarks.peers import Encoded, Sample
+    from regioncache.encode.tokenizer import Tokenizer
 
 TITLE = "floor: np.memmap of flat arrays, boxes in the frame"
 

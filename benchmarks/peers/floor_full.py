@@ -6,9 +6,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from regioncache.geometry import FRAMES
 
 from benchmarks.peers.floor import open_flat, pixels, write
+from regioncache.geometry import FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

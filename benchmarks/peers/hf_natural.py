@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from regioncache.encode.tokenizer import Tokenizer
-
     from benchmarks.peers import Encoded
+    from regioncache.encode.tokenizer import Tokenizer
 
 TITLE = "Hugging Face datasets, natural: nested lists, torch format"
 

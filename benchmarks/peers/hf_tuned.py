@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from regioncache.encode.tokenizer import Tokenizer
 
     from benchmarks.peers import Encoded, Sample
+    from regioncache.encode.tokenizer import Tokenizer
 
 TITLE = "Hugging Face datasets, tuned: flat columns, Arrow format"
 

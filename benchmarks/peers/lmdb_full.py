@@ -6,18 +6,17 @@ import pickle
 from typing import TYPE_CHECKING
 
 import numpy as np
-from regioncache.geometry import FRAMES
 
 from benchmarks.peers import lmdb_pickle
 from benchmarks.peers.floor import pixels
+from regioncache.geometry import FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from regioncache.encode.tokenizer import Tokenizer
-
     from benchmarks.peers import Encoded, Sample
+    from regioncache.encode.tokenizer import Tokenizer
 
 TITLE = "LMDB, a pickled tuple per image, with all our fields"
 

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from regioncache.encode.tokenizer import Tokenizer
-
     from benchmarks.peers import Encoded, Sample
+    from regioncache.encode.tokenizer import Tokenizer
 
 TITLE = "LMDB, a pickled tuple per image"
 
@@ -46,10 +45,11 @@ def put_all(folder: Path, values: Sequence[tuple[Any, ...]]) -> None:
             store.put(index.to_bytes(4, "big"), value)
 
 
-def open_get(folder: Path) -> Callable[[bytes], memoryview]:
+def open_get(folder: Path) -> Callable[[bytes], Any]:
     """A function from key to value, which is not copied."""
     env = lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
-    get: Callable[[bytes], memoryview] = env.begin(buffers=True).get
+    store = env.begin(buffers=True)
+    get: Callable[[bytes], Any] = store.get
     return get
 
 

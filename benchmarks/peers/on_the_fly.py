@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from regioncache.encode.tokenizer import Tokenizer
-
     from benchmarks.peers import Encoded
+    from regioncache.encode.tokenizer import Tokenizer
 
 TITLE = "on the fly: Pillow, SamImageProcessorPil, tokenizer"
 

@@ -100,7 +100,7 @@ def test_the_schema_and_the_loader_know_the_same_keys_and_require_the_same(
 BAD_ENTRIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "misspelt key": (lambda e: e.update(licens=1), "the whole file: Object contains unknown field `licens`"),
     "missing key": (lambda e: e.pop("licence"), "missing required field `licence`"),
-    "choice": (lambda e: e.update(exif="rotate"), "exif: Expected one of ignore, apply, found 'rotate'"),
+    "choice": (lambda e: e.update(exif="rotate"), "exif: Expected one of ignore, found 'rotate'"),
     "name": (lambda e: e.update(name="My Set"), "name: Expected `str` matching .*, found 'My Set'"),
     "count": (
         lambda e: e["splits"]["val"].update(shards="3"),

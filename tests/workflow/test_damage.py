@@ -57,7 +57,7 @@ def contents(cache: Path) -> list[dict[str, Any]]:
     """All that a dataset gives, as plain values."""
     dataset = open_dataset(cache)
 
-    def plain(value: Any) -> Any:  # noqa: ANN401  (whatever a sample holds)
+    def plain(value: Any) -> Any:
         if isinstance(value, np.ndarray):
             return value.dtype.str, value.shape, value.tobytes()
         return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else str(value)

@@ -89,9 +89,7 @@ def psnr_db(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> float:
 
 
 @pytest.mark.parametrize("storage", ["auto", "original", "fit", "raw", "reference"])
-def test_the_reader_gives_the_right_pixels(
-    build_as: Callable[[str], Path], photos: list[bytes], storage: str
-) -> None:
+def test_the_reader_gives_the_right_pixels(build_as: Callable[[str], Path], photos: list[bytes], storage: str) -> None:
     assert {"auto", "original", "fit", "raw", "reference", "none"} == set(get_args(Storage))
     cache = build_as(storage)
     dataset = ParquetRegionDataset(cache)

@@ -87,9 +87,7 @@ def test_offline_the_error_says_which_file_to_place_where(offline: Workspace) ->
 
 
 def test_a_file_placed_by_hand_is_judged_before_it_is_read(drawn: Path, tmp_path: Path) -> None:
-    entry = panoptic_entry(
-        drawn, name="placed", shards={"val": 1}, base_url="http://localhost", expected_categories=None
-    )
+    entry = panoptic_entry(drawn, name="placed", shards={"val": 1}, base_url="http://localhost", expected_categories=None)
     dataset = load_dataset_entry(write_entry(tmp_path, entry))
     paths = BuildPaths(dataset, "val", tmp_path / "archives", tmp_path / "work", tmp_path / "cache")
     folder = tmp_path / "archives" / "placed"

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+
 from built_cache import build
 from pack_archives import fetched_paths, panoptic_entry, write_entry
-from tokenizers import Tokenizer, models, pre_tokenizers
-from workspace import Workspace, assert_same_files, file_bytes, make_workspace
-
 from regioncache import ParquetRegionDataset
 from regioncache.cache.verify import verify_cache
 from regioncache.demo.annotations import CATEGORIES
 from regioncache.errors import TokenizerError
+from workspace import Workspace, assert_same_files, file_bytes, make_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -81,9 +81,7 @@ def sample(golden: Golden, shared: Path, tmp_path_factory: pytest.TempPathFactor
     workspace = make_workspace(folder / "workspace")
     with serving() as server:
         files = [server.serve(f"/{path.name}", path.read_bytes())[1] for path in sorted(archives.iterdir())]
-        entry = panoptic_entry(
-            archives, name="coco_panoptic", shards=SHARDS, expected_images=IMAGES, base_url=server.url
-        )
+        entry = panoptic_entry(archives, name="coco_panoptic", shards=SHARDS, expected_images=IMAGES, base_url=server.url)
         assert entry["expected_categories"] == 133
         write_entry(workspace.catalog, entry)
         workspace.snakemake("cache_coco_panoptic")
@@ -135,9 +133,7 @@ def test_every_region_is_the_original_converters(sample: Workspace, golden: Gold
         assert row["image"] == {"bytes": golden.photos[row["image_id"]], "path": row["file_name"]}
 
 
-def test_the_dataset_gives_the_original_converters_masks_and_points_inside_them(
-    sample: Workspace, golden: Golden
-) -> None:
+def test_the_dataset_gives_the_original_converters_masks_and_points_inside_them(sample: Workspace, golden: Golden) -> None:
     cache = cache_of(sample, "train")
     encoded = ParquetRegionDataset(cache, prompts="sam", masks="rle", image=None)
     dense = ParquetRegionDataset(cache, masks="dense", image=None)
@@ -179,9 +175,7 @@ def test_a_batch_holds_boxes_tokens_and_pixels_of_both_photos(sample: Workspace,
         assert batch["original_sizes"][place].tolist() == [height, width]
         new_width, new_height = (int(side * 1024 / max(height, width) + 0.5) for side in (width, height))
         factors = np.array([new_width / width, new_height / height] * 2)
-        np.testing.assert_array_equal(
-            batch["input_boxes"][place, :count], regions["box_xyxy"].astype(np.float64) * factors
-        )
+        np.testing.assert_array_equal(batch["input_boxes"][place, :count], regions["box_xyxy"].astype(np.float64) * factors)
         for region, (phrase,) in enumerate(regions["phrases"]):
             ids = tokenizer(phrase, truncation=True, max_length=MAX_LENGTH - 2)["input_ids"] + [tokenizer.eos_token_id]
             padding = batch["input_ids"].shape[2] - len(ids)

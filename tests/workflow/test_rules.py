@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+
 from workspace import PROGRAMS, REPOSITORY, Workspace, make_workspace
 
 RULES = sorted((REPOSITORY / "rules").glob("*.smk"))
