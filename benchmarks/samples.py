@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.stores import Stores
 
-_PASS_IMAGES, _ON_THE_FLY_IMAGES = 200, 16
+_PASS_IMAGES, _ON_THE_FLY_IMAGES = 200, 8
 _TITLES = {
     "none": "one sample without image (boxes, tokens, RLE, ids)",
     "jpeg": "one sample with image, JPEG decoded to uint8",
@@ -39,6 +39,8 @@ def _table(stores: Stores, kind: str, pace: Pace) -> Table:
     titles = {"ours": f"{ours.TITLE}: ParquetRegionDataset, masks as RLE"}
     work = {"ours": _pass(ours_reads.__getitem__, order, touch)}
     for key, module in peers().items():
+        if not stores.has(key, kind):
+            continue
         titles[key] = module.TITLE
         work[key] = _pass(stores.open(key, kind), order, touch)
     if kind == "jpeg":
@@ -48,6 +50,7 @@ def _table(stores: Stores, kind: str, pace: Pace) -> Table:
                 titles[key], work[key] = title, _pass(do, order[:_ON_THE_FLY_IMAGES], _nothing)
     if kind == "raw":
         titles["limit"], work["limit"] = "limit: bare copy from the map", _bare_copy(stores, order)
+    stores.warm(kind)
     table = Table(f"sample_{kind}", f"{_TITLES[kind]}, shuffled, {stores.images} images", beside="ours")
     for key, rate in cpu_rates(work, pace).items():
         table.add(key, titles[key], rate, "samples/s")

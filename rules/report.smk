@@ -7,17 +7,17 @@ rule report:
     input:
         sorted(str(path) for path in Path(CACHE).glob("*/*/index.json")),
     output:
-        CACHE + "/report.html",
-    params:
-        cache=CACHE,
+        f"{CACHE}/report.html",
     log:
         "logs/report.log",
     benchmark:
         "logs/report.tsv"
+    conda:
+        "../envs/regioncache.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/regioncache.yaml"
+    params:
+        folders=[CACHE],
     shell:
-        "regioncache report {params.cache:q} --out {output:q} > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
+        "regioncache report {params.folders:q} --out {output:q} > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"

@@ -8,7 +8,9 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from small_cache import sample_row, write_samples
 
 from regioncache import ParquetRegionDataset
 from regioncache.cache.verify import verify_cache
@@ -118,6 +120,20 @@ def test_flipped_offsets_are_derived_again_and_never_give_other_data(cache: Path
         path.write_bytes(whole)
 
 
+def test_a_flipped_flag_of_the_offsets_does_not_let_boxes_out_of_the_image(tmp_path: Path) -> None:
+    """The offsets say whether boxes need to be cut; this one reaches out of an image of 10 x 10."""
+    path = write_samples(
+        tmp_path / "samples" / "part-00000-of-00001.parquet",
+        [sample_row(1, height=10, width=10, box_xyxy=[[-5, 0, 20, 5]])],
+    )
+    offsets = path.with_suffix(".offsets")
+    whole = offsets.read_bytes()
+    for number in range(8):  # of the record that is not a row
+        flip(offsets, 128 + 8 * number, 0)
+        assert ParquetRegionDataset(path, image=None)[0]["input_boxes"].tolist() == [[0, 0, 1024, 512]]
+        offsets.write_bytes(whole)
+
+
 @pytest.mark.parametrize("kind", PARTS)
 @pytest.mark.parametrize("state", ["missing", "empty", "cut short", "of another shard"])
 def test_offsets_are_safe_to_lose(cache: Path, made: Path, kind: str, state: str) -> None:
@@ -186,6 +202,17 @@ def test_a_newer_schema_is_refused_with_both_versions(cache: Path) -> None:
         assert "Upgrade regioncache" in str(caught.value)
 
 
+def test_a_lone_file_of_a_newer_schema_is_refused_with_both_versions(cache: Path) -> None:
+    path = cache / "samples" / f"{PART}.parquet"
+    table = pq.read_table(path)
+    newer = str(SCHEMA_VERSION + 1).encode()
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"regioncache.schema_version": newer}), path)
+    with pytest.raises(CacheError) as caught:
+        ParquetRegionDataset(path)
+    assert caught.value.path == str(path)
+    assert (caught.value.expected, caught.value.found) == (f"schema version {SCHEMA_VERSION}", SCHEMA_VERSION + 1)
+
+
 def test_an_unfinished_cache_is_refused(cache: Path) -> None:
     (cache / "index.json").unlink()
     for check in (open_dataset, verify_cache):
@@ -193,8 +220,8 @@ def test_an_unfinished_cache_is_refused(cache: Path) -> None:
             check(cache)
 
 
-def test_side_cars_of_other_samples_are_named_by_verify(cache: Path) -> None:
-    """Two shards' tokens in each other's place, with an index that says so: sizes and hashes fit, the rows do not."""
+def test_tokens_of_other_samples_are_named(cache: Path) -> None:
+    """Two shards' tokens in each other's place, read without an index that would notice."""
     tokens = cache / PARTS["tokens"]
     names = [f"part-0000{k}-of-00003.parquet" for k in (0, 2)]
     first, second = (tokens / name for name in names)

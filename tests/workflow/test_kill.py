@@ -82,5 +82,4 @@ def test_a_step_that_is_killed_at_each_of_its_file_operations_ends_with_the_same
                 check_what_is_published(cache, expected)
         assert moment > FEWEST_MOMENTS[step], step
     assert_same_files(cache, expected)
-    work = workspace.folder / ".data" / "work" / "drawn"
-    assert [path for path in work.rglob("*") if ".tmp-" in path.name] == []
+    assert [path for path in (workspace.folder / ".data").rglob("*") if ".tmp-" in path.name] == []

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
 import yaml
 
 from workspace import PROGRAMS, REPOSITORY, Workspace, make_workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RULES = sorted((REPOSITORY / "rules").glob("*.smk"))
 CONFIG = REPOSITORY / "config.yaml"
