@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from benchmarks.machine import describe, pin_to_one_core
+from benchmarks import report
+from benchmarks.budgets import judge
+from benchmarks.machine import pin_to_one_core
 from benchmarks.measure import Pace, Scale
 
 if TYPE_CHECKING:
@@ -41,13 +42,15 @@ def main(arguments: Sequence[str]) -> None:
         say(f"measuring {group}")
         for table in importlib.import_module(f"benchmarks.{group}").tables(stores, scale):
             found[table.key] = table
-            _print_table(table)
-    verdicts = importlib.import_module("benchmarks.budgets").judge(found) if not options.quick else []
-    _print_verdicts(verdicts)
-    say("done")
+            print(report.table_text(table), flush=True)
+    verdicts = [] if options.quick else judge(found)
+    if verdicts:
+        print(report.budgets_text(verdicts))
     if options.json is not None:
-        tables = [table.to_json() for table in found.values()]
-        options.json.write_text(json.dumps({**describe(), "tables": tables, "budgets": verdicts}, indent=1) + "\n")
+        report.write_json(options.json, list(found.values()), verdicts)
+    if options.markdown is not None:
+        report.write_markdown(options.markdown, list(found.values()), verdicts)
+    say("done")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,24 +62,10 @@ def _parser() -> argparse.ArgumentParser:
         "--vocabulary", type=Path, help="folder with GPT-2's encoder.json and vocab.bpe; else a small BPE is trained"
     )
     parser.add_argument("--json", type=Path, help="write everything to this file")
+    parser.add_argument(
+        "--markdown", type=Path, help="write the tables to this file, after its heading 'The last numbers' if it has one"
+    )
     return parser
-
-
-def _print_table(table: Table) -> None:
-    print(f"\n{table.title}")
-    beside = table.rows[table.beside].value if table.beside else None
-    width = max(len(row.name) for row in table.rows.values())
-    for row in table.rows.values():
-        ratio = "" if beside is None or row.unit == "bytes" else f"  {row.value / beside:8.3f} x"
-        print(f"  {row.name:{width}}  {row.value:12,.2f} {row.unit}{ratio}{'  (' + row.note + ')' if row.note else ''}")
-    sys.stdout.flush()
-
-
-def _print_verdicts(verdicts: list[dict[str, Any]]) -> None:
-    if verdicts:
-        print("\nbudgets")
-    for one in verdicts:
-        print(f"  {'held    ' if one['held'] else 'NOT HELD'}  {one['measured']:10,.2f}  {one['bound']:8}  {one['promise']}")
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def tables(stores: Stores, scale: Scale) -> list[Table]:
     shard_rows = scale.shard_rows
     table = Table("open", f"opening a cache of shards of {shard_rows:,} rows with 35 regions each, and reading it")
     for key, count in scale.shards.items():
-        cache = linked_cache(stores.root.parent / "opening", count, shard_rows, stores.tokenizer)
+        cache = linked_cache(stores.root / "opening", count, shard_rows, stores.tokenizer)
         found = _measured(cache, scale.epoch_rows)
         rows = f"{count * shard_rows:,} rows"
         table.add(f"open_{key}", f"{rows}: open to first sample", found["open_cpu_ms"], "ms", "CPU, median of 5")

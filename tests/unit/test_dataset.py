@@ -207,3 +207,29 @@ def test_reading_by_pread_gives_the_same_images(made: Path) -> None:
     mapped, read = (ParquetRegionDataset(made, image="bytes", io=io) for io in ("mmap", "pread"))  # type: ignore[arg-type]
     for k in range(len(mapped)):
         assert read[k]["image"].data.tobytes() == mapped[k]["image"].data.tobytes()
+
+
+def identity(sample: dict[str, object], generator: np.random.Generator) -> dict[str, object]:
+    assert isinstance(generator, np.random.Generator)
+    return sample
+
+
+@pytest.mark.parametrize("masks", [None, "rle"])
+@pytest.mark.parametrize("tokens", [None, TOKENS])
+def test_the_short_way_and_the_general_way_give_equal_samples(made: Path, tokens: str | None, masks: str | None) -> None:
+    # A transform, even one that changes nothing, takes the general way.
+    short, general = (
+        ParquetRegionDataset(made, tokens=tokens, masks=masks, transforms=transforms)  # type: ignore[arg-type]
+        for transforms in (None, identity)
+    )
+    for k in range(len(short)):
+        one, two = short[k], general[k]
+        assert set(one) == set(two)
+        for key, value in one.items():
+            if isinstance(value, np.ndarray):
+                assert value.dtype == two[key].dtype, key
+                np.testing.assert_array_equal(value, two[key], err_msg=key)
+            elif key in ("metadata_captions", "segmentation"):
+                assert list(value) == list(two[key]), key
+            else:
+                assert value == two[key], key

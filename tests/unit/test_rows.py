@@ -81,7 +81,7 @@ def assert_same_row(rows: Rows, at: int, row: dict[str, Any]) -> None:
     assert rows.count(record, "region_id") == len(row["region_id"])
     for name in NUMERIC_LISTS:
         np.testing.assert_array_equal(rows.array(record, name), row[name], err_msg=name)
-    for fast, name in zip(rows.arrays_reader(["box_xyxy", "area"])(record), ("box_xyxy", "area"), strict=True):
+    for fast, name in zip(rows.reader(["box_xyxy", "area"])(record), ("box_xyxy", "area"), strict=True):
         np.testing.assert_array_equal(fast, row[name])
     assert rows.byte_strings(record, "segmentation").items == [text.encode() for text in row["segmentation"]]
     assert rows.byte_strings(record, "phrases").items == [text.encode() for some in row["phrases"] for text in some]

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from small_cache import sample_row, write_samples
 
 from regioncache import ParquetRegionDataset
 from regioncache.cache.verify import verify_cache
 from regioncache.errors import CacheError
 from regioncache.schema import SCHEMA_VERSION
+from small_cache import sample_row, write_samples
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from regioncache.cache.rows import ArraysReader
+    from regioncache.cache.rows import Reader
 
 
 class GroupRows:
@@ -89,9 +89,10 @@ class GroupRows:
             return np.asarray(values.flatten().to_numpy(zero_copy_only=False)).reshape(-1, width)
         return np.asarray(values.to_numpy(zero_copy_only=False))
 
-    def arrays_reader(self, names: Sequence[str]) -> ArraysReader:
-        """See ``Rows.arrays_reader``."""
-        return lambda record: [self.array(record, name) for name in names]
+    def reader(self, names: Sequence[str]) -> Reader:
+        """See ``Rows.reader``."""
+        whole = {name for name in names if pa.types.is_integer(self._schema.field(name).type)}
+        return lambda record: [self.integer(record, name) if name in whole else self.array(record, name) for name in names]
 
     def byte_strings(self, record: tuple[int, ...], name: str) -> ByteStrings:
         """See ``Rows.byte_strings``."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -160,12 +161,17 @@ def check_sizes(cache: Path, folder: str, shards: list[ShardEntry]) -> None:
     Raises:
         CacheError: a shard is missing, or has another size than was published.
     """
+    wanted = {shard.name for shard in shards}
+    try:
+        with os.scandir(cache / folder) as entries:
+            sizes = {entry.name: entry.stat().st_size for entry in entries if entry.name in wanted}
+    except FileNotFoundError:
+        sizes = {}
     for shard in shards:
-        path = cache / folder / shard.name
-        try:
-            found = path.stat().st_size
-        except FileNotFoundError as error:
-            raise CacheError(path, "listed in index.json, but missing", remedy=_REBUILD) from error
+        found = sizes.get(shard.name)
         if found != shard.bytes:
+            path = cache / folder / shard.name
+            if found is None:
+                raise CacheError(path, "listed in index.json, but missing", remedy=_REBUILD)
             problem = "cut short" if found < shard.bytes else "of another size than was published"
             raise CacheError(path, problem, expected=f"{shard.bytes} bytes", found=f"{found} bytes", remedy=_REBUILD)

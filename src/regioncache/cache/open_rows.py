@@ -86,3 +86,14 @@ def footer_metadata(path: Path) -> dict[str, str]:
     """The key-value metadata of a shard's footer, as text."""
     found: dict[bytes, bytes] = read_schema(path).metadata or {}
     return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+
+
+def count_rows(path: Path) -> int:
+    """How many rows a Parquet file has.
+
+    Raises:
+        CacheError: the footer cannot be read.
+    """
+    read_schema(path)
+    rows: int = pq.read_metadata(path).num_rows
+    return rows

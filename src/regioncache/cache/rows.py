@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from regioncache.cache.mapping import MappedFile
 
 
-ArraysReader = Callable[[tuple[int, ...]], list["NDArray[Any]"]]
+Reader = Callable[[tuple[int, ...]], list[Any]]
 
 
 class Rows(Protocol):
@@ -53,8 +54,8 @@ class Rows(Protocol):
     def array(self, record: tuple[int, ...], name: str) -> NDArray[Any]:
         """A numeric list of the row: a read-only view that may be unaligned (n,), boxes (n, 4)."""
 
-    def arrays_reader(self, names: Sequence[str]) -> ArraysReader:
-        """A function from a record to ``array`` of each name; faster than asking for one after the other."""
+    def reader(self, names: Sequence[str]) -> Reader:
+        """A function from a record to the values of these whole-number and numeric list fields; the quickest way to many."""
 
     def byte_strings(self, record: tuple[int, ...], name: str) -> ByteStrings:
         """A list of texts of the row, nested lists joined, as UTF-8."""
@@ -70,22 +71,25 @@ class MappedRows:
         use_pread: read large binary values by ``pread``, for network file systems.
     """
 
-    __slots__ = ("_buffer", "_data", "_file", "_lists", "_record", "_records", "_use_pread", "boxes_inside", "path", "place")
+    __slots__ = ("_file", "_layout", "_record", "_records", "_use_pread", "boxes_inside", "buffer", "data", "path")
 
     def __init__(self, file: MappedFile, schema: pa.Schema, records: NDArray[np.int64], *, use_pread: bool = False) -> None:
         self._use_pread = use_pread
         self.path = file.path
         self._file = file
-        self._data = file.data
-        self._buffer = memoryview(file.data)
+        self.data = file.data
+        self.buffer = memoryview(file.data)
         self._records = memoryview(records).cast("B")
         self._record = struct.Struct(f"<{records.shape[1]}q")
         self.boxes_inside = bool(records[0, BOXES_INSIDE])
-        self.place = {name: k for k, name in enumerate(record_names(schema))}
-        self._lists = {leaf.name: _ListPlace.of(leaf, self.place) for leaf in leaves(schema) if leaf.depth}
+        self._layout = _layout_of(schema)
 
     def __len__(self) -> int:
         return len(self._records) // self._record.size - 1
+
+    def place_of(self, name: str) -> int:
+        """Where a number of ``offsets.record_names`` stands in a record."""
+        return self._layout.place[name]
 
     def record(self, row: int) -> tuple[int, ...]:
         """See ``Rows.record``."""
@@ -93,58 +97,81 @@ class MappedRows:
 
     def integer(self, record: tuple[int, ...], name: str) -> int:
         """See ``Rows.integer``."""
-        return record[self.place[name]]
+        return record[self._layout.place[name]]
 
     def text(self, record: tuple[int, ...], name: str) -> str:
         """See ``Rows.text``."""
-        at = record[self.place[name]]
-        return str(self._buffer[at + 4 : at + 4 + _LENGTH(self._buffer, at)[0]], "utf-8")
+        at = record[self._layout.place[name]]
+        return str(self.buffer[at + 4 : at + 4 + _LENGTH(self.buffer, at)[0]], "utf-8")
 
     def binary(self, record: tuple[int, ...], name: str) -> NDArray[np.uint8]:
         """See ``Rows.binary``; the system is asked to read a large value ahead."""
-        at = record[self.place[name]] + 4
-        length = _LENGTH(self._buffer, at - 4)[0]
+        at = record[self._layout.place[name]] + 4
+        length = _LENGTH(self.buffer, at - 4)[0]
         if length > _READ_AHEAD_BYTES:
             if self._use_pread:
                 return read_at(self.path, at, length)
             self._file.will_need(at, length)
-        return self._data[at : at + length]
+        return self.data[at : at + length]
 
     def count(self, record: tuple[int, ...], name: str) -> int:
         """See ``Rows.count``."""
-        return record[self._lists[name].count]
+        return record[self._layout.lists[name].count]
 
     def array(self, record: tuple[int, ...], name: str) -> NDArray[Any]:
         """See ``Rows.array``."""
-        place = self._lists[name]
+        place = self._layout.lists[name]
         at, count = record[place.start], record[place.count]
         if place.dtype is None:
-            return self._flags(at, count)
-        return np.ndarray((count, *place.tail), place.dtype, self._buffer, at)
+            return self.flags(at, count)
+        return np.ndarray((count, *place.tail), place.dtype, self.buffer, at)
 
-    def _flags(self, at: int, count: int) -> NDArray[np.bool_]:
+    def flags(self, at: int, count: int) -> NDArray[np.bool_]:
         """Booleans, one bit each; ``at`` counts bits."""
         first, shift = at >> 3, at & 7
-        packed = self._buffer[first : (at + count + 7) >> 3]
+        packed = self.buffer[first : (at + count + 7) >> 3]
         if count <= len(_NO_FLAGS) and not int.from_bytes(packed, "little") >> shift & ((1 << count) - 1):
             return _NO_FLAGS[:count]
         bits = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
         return bits[shift : shift + count].view(np.bool_)
 
-    def arrays_reader(self, names: Sequence[str]) -> ArraysReader:
-        """See ``Rows.arrays_reader``."""
-        plan = [(place.count, place.tail, place.dtype, place.start) for place in (self._lists[name] for name in names)]
-        buffer, view = self._buffer, np.ndarray
+    def reader(self, names: Sequence[str]) -> Reader:
+        """See ``Rows.reader``."""
+        integers = [self._layout.place[name] for name in names if name not in self._layout.lists]
+        lists = [self._layout.lists[name] for name in names if name in self._layout.lists]
+        if [*names[: len(integers)]] != [name for name in names if name not in self._layout.lists]:
+            raise ValueError(f"whole numbers come before lists: {names}")
+        plan = [(place.count, place.tail, place.dtype, place.start) for place in lists]
+        buffer, flags, view = self.buffer, self.flags, np.ndarray
 
-        def read(record: tuple[int, ...]) -> list[NDArray[Any]]:
-            return [view((record[count], *tail), dtype, buffer, record[start]) for count, tail, dtype, start in plan]
+        def read(record: tuple[int, ...]) -> list[Any]:
+            found: list[Any] = [record[place] for place in integers]
+            for count, tail, dtype, start in plan:
+                if dtype is None:
+                    found.append(flags(record[start], record[count]))
+                else:
+                    found.append(view((record[count], *tail) if tail else record[count], dtype, buffer, record[start]))
+            return found
 
         return read
 
     def byte_strings(self, record: tuple[int, ...], name: str) -> ByteStrings:
         """See ``Rows.byte_strings``."""
-        place = self._lists[name]
-        return ByteStrings(self._data[record[place.start] : record[place.end]], record[place.count])
+        place = self._layout.lists[name]
+        return ByteStrings(self.data[record[place.start] : record[place.end]], record[place.count])
+
+
+class _Layout:
+    """Where the numbers of each column stand in a record; shared by all shards of a schema."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.place = {name: k for k, name in enumerate(record_names(schema))}
+        self.lists = {leaf.name: _ListPlace.of(leaf, self.place) for leaf in leaves(schema) if leaf.depth}
+
+
+@lru_cache(maxsize=8)
+def _layout_of(schema: pa.Schema) -> _Layout:
+    return _Layout(schema)
 
 
 _READ_AHEAD_BYTES = 16384

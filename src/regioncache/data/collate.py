@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from regioncache.data.batch_images import BufferRing, frame_batch, native_batch, picture_hw
-from regioncache.data.flat_ranges import range_indices, starts_of
 from regioncache.data.pixels import EncodedImage
 from regioncache.errors import ConfigError, TokenizerError
 
@@ -35,20 +34,28 @@ _REGION_FIELDS: dict[str, tuple[type[np.generic], int, tuple[int, ...]]] = {
 
 
 class _Slots(NamedTuple):
-    """Where regions go: sample of each kept region, its slot in the batch, and the leading shape of per-region arrays.
+    """Where the regions of a batch go.
 
-    ``slot`` is None where every slot is filled, in order; ``kept`` is None where no region is left out.
+    Attributes:
+        kept: how many regions of each sample are kept, always its first ones; int64 (B,).
+        width: regions per image in the batch; None puts all regions in a row.
     """
 
-    sample: NDArray[np.int64]
-    slot: NDArray[np.int64] | None
-    kept: NDArray[np.int64] | None
-    shape: tuple[int, ...]
-    total: int
+    kept: NDArray[np.int64]
+    width: int | None
 
-    def rows(self) -> NDArray[np.int64]:
-        """The slot of each kept region."""
-        return np.arange(self.total) if self.slot is None else self.slot
+    def place(self, values: list[NDArray[Any]], dtype: type[np.generic], fill: float, tail: tuple[int, ...] = ()) -> NDArray[Any]:
+        """Per-region values of each sample, (n, ...), in their places: (B, width, ...), or (T, ...) in a row."""
+        tail = next((value.shape[1:] for value in values if len(value)), tail)
+        if self.width is None:
+            filled = [value for value in values if len(value)]
+            return np.concatenate(filled, dtype=dtype, casting="unsafe") if filled else np.empty((0, *tail), dtype)
+        batch = np.empty((len(values), self.width, *tail), dtype)
+        for slot, value, kept in zip(batch, values, self.kept.tolist(), strict=True):
+            slot[:kept] = value[:kept]
+            if kept < self.width:
+                slot[kept:] = fill
+        return batch
 
 
 class RegionCollator:
@@ -151,22 +158,18 @@ class RegionCollator:
         if self.regions == "min":
             batch.update(_original_names(batch))
         elif self.regions == "pad":
-            batch["region_mask"] = _scatter_flat(np.ones(len(slots.sample), np.bool_), slots, np.bool_, 0)
+            batch["region_mask"] = _region_mask(slots)
         else:
-            batch["image_index"] = slots.sample
+            batch["image_index"] = np.repeat(np.arange(len(counts)), counts)
         return _as_tensors(batch) if self.torch else batch
 
     def _slots(self, counts: NDArray[np.int64]) -> _Slots:
-        sample = np.repeat(np.arange(len(counts)), counts)
-        within = np.arange(len(sample)) - np.repeat(starts_of(counts), counts)
-        if self.regions == "flat":
-            return _Slots(sample, None, None, (len(sample),), len(sample))
-        width = int((counts.min() if self.regions == "min" else counts.max()) if len(counts) else 0)
-        shape, count = (len(counts), width), len(counts) * width
+        if self.regions == "flat" or not len(counts):
+            return _Slots(counts, None if self.regions == "flat" else 0)
         if self.regions == "pad":
-            return _Slots(sample, sample * width + within, None, shape, count)
-        kept = np.flatnonzero(within < width)
-        return _Slots(sample[kept], None, kept, shape, count)
+            return _Slots(counts, int(counts.max()))
+        fewest = int(counts.min())
+        return _Slots(np.full_like(counts, fewest), fewest)
 
     def _images(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         pictures = [sample["image"] for sample in samples]
@@ -189,14 +192,24 @@ class RegionCollator:
 def _per_region(samples: Sequence[Mapping[str, Any]], slots: _Slots) -> dict[str, NDArray[Any]]:
     """Every per-region field that the samples have, and the image id of each region."""
     found: dict[str, NDArray[Any]] = {}
+    first = samples[0] if samples else {}
     for name, (dtype, fill, tail) in _REGION_FIELDS.items():
-        if any(name in sample for sample in samples):
-            found[name] = _scatter([sample[name] for sample in samples], slots, dtype, fill, tail)
-    if any("masks" in sample for sample in samples):
-        found["masks"] = _scatter_masks([sample["masks"] for sample in samples], slots)
+        if name in first:
+            found[name] = slots.place([sample[name] for sample in samples], dtype, fill, tail)
+    if "masks" in first:
+        found["masks"] = _place_masks([sample["masks"] for sample in samples], slots)
     image_ids = np.array([sample["image_id"] for sample in samples], np.int64)
-    found["metadata_image_id"] = _scatter_flat(image_ids[slots.sample], slots, np.int64, -1)
+    if slots.width is None:
+        found["metadata_image_id"] = np.repeat(image_ids, slots.kept)
+    else:
+        found["metadata_image_id"] = np.where(_region_mask(slots), image_ids[:, None], -1)
     return found
+
+
+def _region_mask(slots: _Slots) -> NDArray[np.bool_]:
+    """Where a region is, bool (B, width)."""
+    mask: NDArray[np.bool_] = np.arange(slots.width or 0) < slots.kept[:, None]
+    return mask
 
 
 def _original_names(batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,62 +222,35 @@ def _original_names(batch: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _scatter_flat(values: NDArray[Any], slots: _Slots, dtype: type[np.generic], fill: float) -> NDArray[Any]:
-    """Per-region values (kept, ...) into their slots."""
-    tail = values.shape[1:]
-    if slots.slot is None:
-        return values.astype(dtype).reshape(*slots.shape, *tail)
-    batch = np.empty((slots.total, *tail), dtype)
-    batch.fill(fill)
-    batch[slots.slot] = values
-    return batch.reshape(*slots.shape, *tail)
-
-
-def _scatter(
-    values: list[NDArray[Any]], slots: _Slots, dtype: type[np.generic], fill: float, tail: tuple[int, ...]
-) -> NDArray[Any]:
-    filled = [value for value in values if len(value)] or [np.empty((0, *tail), dtype)]
-    flat = np.concatenate(filled)
-    return _scatter_flat(flat if slots.kept is None else flat[slots.kept], slots, dtype, fill)
-
-
-def _scatter_masks(masks: list[NDArray[np.bool_]], slots: _Slots) -> NDArray[np.bool_]:
+def _place_masks(masks: list[NDArray[np.bool_]], slots: _Slots) -> NDArray[np.bool_]:
     """Masks of images of different sizes, at the top left of the largest."""
     height, width = (max((mask.shape[axis] for mask in masks), default=0) for axis in (1, 2))
-    batch = np.zeros((slots.total, height, width), np.bool_)
-    slot_of_region = np.full(sum(len(mask) for mask in masks), -1, np.int64)
-    slot_of_region[slice(None) if slots.kept is None else slots.kept] = slots.rows()
-    at = 0
-    for mask in masks:
-        where = slot_of_region[at : at + len(mask)]
-        batch[where[where >= 0], : mask.shape[1], : mask.shape[2]] = mask[where >= 0]
-        at += len(mask)
-    return batch.reshape(*slots.shape, height, width)
+    if all(mask.shape[1:] == (height, width) for mask in masks):
+        return slots.place(masks, np.bool_, 0, (height, width))
+    padded = [np.zeros((len(mask), height, width), np.bool_) for mask in masks]
+    for larger, mask in zip(padded, masks, strict=True):
+        larger[:, : mask.shape[1], : mask.shape[2]] = mask
+    return slots.place(padded, np.bool_, 0, (height, width))
 
 
 def _tokens(samples: Sequence[Mapping[str, Any]], slots: _Slots) -> dict[str, NDArray[np.int64]]:
     tokenizer = _one_tokenizer(samples)
-    lengths = np.concatenate([sample["input_ids_length"] for sample in samples]).astype(np.int64)
-    ids = np.concatenate([sample["input_ids"] for sample in samples])
-    longest = int(lengths.max()) if len(lengths) else 0  # before any cut, as the original pads
-    if slots.kept is not None:
-        starts, lengths = starts_of(lengths)[slots.kept], lengths[slots.kept]
-        ids = ids[range_indices(starts, lengths)]
+    lengths = [sample["input_ids_length"] for sample in samples]
+    longest = int(np.concatenate(lengths).max(initial=0))  # before any cut, as the original pads
+    ids = [sample["input_ids"] for sample in samples]
+    if sum(map(len, lengths)) != int(slots.kept.sum()):  # of cut samples the first regions' ids, which stand first
+        ids = [some[: int(sizes[:kept].sum())] for some, sizes, kept in zip(ids, lengths, slots.kept, strict=True)]
+    placed = slots.place(lengths, np.int64, 0)[..., None]
     column = np.arange(longest)
-    filled = column < lengths[:, None]  # of each kept region, which columns hold a token; row-major as the ids are
-    if tokenizer.padding_side == "left":
-        filled = filled[:, ::-1]
-    mask = np.zeros((slots.total, longest), np.bool_)
-    mask[slots.rows()] = filled
-    input_ids = np.full((slots.total, longest), tokenizer.pad_token_id, np.int64)
-    input_ids[mask] = ids
-    labels = np.full((slots.total, longest + 1), IGNORED_LABEL, np.int64)
-    labels[:, 1:][mask] = ids
-    return {
-        "input_ids": input_ids.reshape(*slots.shape, longest),
-        "attention_mask": mask.astype(np.int64).reshape(*slots.shape, longest),
-        "labels": labels.reshape(*slots.shape, longest + 1),
-    }
+    # Which places hold a token: row-major, the order of the ids.
+    mask = column >= longest - placed if tokenizer.padding_side == "left" else column < placed
+    input_ids = np.empty(mask.shape, np.int64)
+    input_ids.fill(tokenizer.pad_token_id)
+    input_ids[mask] = np.concatenate(ids)
+    labels = np.empty((*mask.shape[:-1], longest + 1), np.int64)
+    labels[..., 0] = IGNORED_LABEL
+    labels[..., 1:] = np.where(mask, input_ids, IGNORED_LABEL)
+    return {"input_ids": input_ids, "attention_mask": mask.astype(np.int64), "labels": labels}
 
 
 def _one_tokenizer(samples: Sequence[Mapping[str, Any]]) -> TokenizerInfo:

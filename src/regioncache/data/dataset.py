@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,11 +13,13 @@ import numpy as np
 from regioncache.data.captions import Captions
 from regioncache.data.flat_ranges import range_indices, starts_of
 from regioncache.data.masks import RegionRLEs, dense_masks, low_res_masks_of
-from regioncache.data.open_cache import OpenShard, Shard, as_paths, find_shards
+from regioncache.data.open_cache import OpenShard, ShardSet, as_paths, find_shards
+from regioncache.data.plain_rows import other_rows, plain_reader
 from regioncache.data.rng import sample_generator
+from regioncache.data.row_geometry import row_geometry
 from regioncache.data.stored_images import encoded_image
-from regioncache.errors import CacheError, ConfigError
-from regioncache.geometry import Frame, frame_named
+from regioncache.errors import ConfigError
+from regioncache.geometry import frame_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regioncache.cache.rows import Rows
+    from regioncache.data.plain_rows import PlainReader
     from regioncache.data.regions import RegionChoice, RegionPolicy
 
 Sample = dict[str, Any]
@@ -118,18 +120,15 @@ class ParquetRegionDataset:
 
     def _shards_of_process(self) -> _Opened:
         if self._opened is None or self._opened.process != os.getpid():
-            shards = [
-                shard
+            sets = [
+                find_shards(path, tokens=self.tokens, prompts=self.prompts, archives=self.archives, use_pread=self.io == "pread")
                 for path in self.paths
-                for shard in find_shards(
-                    path, tokens=self.tokens, prompts=self.prompts, archives=self.archives, use_pread=self.io == "pread"
-                )
             ]
-            self._opened = _Opened(shards)
+            self._opened = _Opened(sets, self._plain_reader)
         return self._opened
 
     def __len__(self) -> int:
-        return self._shards_of_process().ends[-1]
+        return self._shards_of_process().rows
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch that ``dataset[i]`` draws for.
@@ -147,28 +146,40 @@ class ParquetRegionDataset:
         """
         epoch, at = index if isinstance(index, tuple) else (self.epoch, int(index))
         opened = self._shards_of_process()
-        count = opened.ends[-1]
+        count = opened.rows
         if not -count <= at < count:
             raise IndexError(f"sample {at} of a dataset of {count}")
         at %= count
-        shard, row = opened.locate(at)
-        generator = None
-        if self.regions is not None or self.transforms is not None:
-            generator = sample_generator(self.seed, epoch, at)
-        sample = self._read(shard, row, generator)
-        return sample if self.transforms is None or generator is None else self.transforms(sample, generator)
+        shard, plain, row = opened.locate(at)
+        record = shard.samples.record(row)
+        if self.regions is None and self.transforms is None:
+            sample = None if plain is None else plain(row, record)
+            if sample is None:
+                return self._read(shard, row, record, None)
+            if self.image is not None:
+                self._add_image(sample, shard, record)
+            return sample
+        generator = sample_generator(self.seed, epoch, at)
+        sample = self._read(shard, row, record, generator)
+        return sample if self.transforms is None else self.transforms(sample, generator)
 
-    def _read(self, shard: OpenShard, row: int, generator: np.random.Generator | None) -> Sample:
+    def _plain_reader(self, shard: OpenShard) -> PlainReader | None:
+        if self.prompts is not None or self.masks not in (None, "rle"):
+            return None
+        return plain_reader(shard, self.frame, rle=self.masks == "rle")
+
+    def _add_image(self, sample: Sample, shard: OpenShard, record: Record) -> None:
+        encoded = encoded_image(shard, record)
+        sample["image"] = encoded if self.image == "bytes" else encoded.decode()
+
+    def _read(self, shard: OpenShard, row: int, record: Record, generator: np.random.Generator | None) -> Sample:
         rows = shard.samples
-        record = rows.record(row)
-        height, width = rows.integer(record, "height"), rows.integer(record, "width")
-        geometry = _geometry(self.frame, height, width)
-        published, region_id, category_index = shard.regions(record)
+        image_id, height, width, published, region_id, category_index, is_crowd = shard.regions(record)
+        geometry = row_geometry(self.frame, height, width)
         boxes = published.astype(np.float64)
         if not rows.boxes_inside:
             np.maximum(boxes, 0.0, out=boxes)
             np.minimum(boxes, geometry.corner, out=boxes)
-        is_crowd = rows.array(record, "is_crowd")
         choice = None
         if self.regions is not None and generator is not None:
             choice = self.regions.choose(generator, boxes, rows.array(record, "phrase_count"))
@@ -178,7 +189,7 @@ class ParquetRegionDataset:
         boxes *= geometry.scale
         spoken = _phrase_positions(rows, record, choice)
         sample: Sample = {
-            "image_id": rows.integer(record, "image_id"),
+            "image_id": image_id,
             "task_type": rows.text(record, "task_type"),
             "original_sizes": geometry.original_hw,
             "reshaped_input_sizes": geometry.resized_hw,
@@ -190,8 +201,7 @@ class ParquetRegionDataset:
             "metadata_captions": Captions(rows.byte_strings(record, "phrases"), spoken),
         }
         if self.image is not None:
-            encoded = encoded_image(shard, record)
-            sample["image"] = encoded if self.image == "bytes" else encoded.decode()
+            self._add_image(sample, shard, record)
         if shard.tokens is not None:
             _add_tokens(sample, shard, shard.tokens, row, spoken)
         prompts = None if shard.prompts is None else (shard.prompts, shard.prompts.record(row))
@@ -220,39 +230,24 @@ class ParquetRegionDataset:
 
 
 class _Opened:
-    """The shards of one process, each mapped when its first row is asked for."""
+    """The shards of one process, each mapped when its first row is asked for, with the reader of its plain rows."""
 
-    def __init__(self, shards: list[Shard]) -> None:
+    def __init__(self, sets: list[ShardSet], plain_reader_of: Callable[[OpenShard], PlainReader | None]) -> None:
+        self._plain_reader_of = plain_reader_of
         self.process = os.getpid()
-        self.ends = list(accumulate(shard.rows for shard in shards))
-        self._shards = shards
-        self._open: list[OpenShard | None] = [None] * len(shards)
+        self._shards = [(one, shard) for one in sets for shard in range(len(one.names))]
+        self._ends = list(accumulate(rows for one in sets for rows in one.rows))
+        self._open: list[tuple[OpenShard, PlainReader | None] | None] = [None] * len(self._shards)
+        self.rows = self._ends[-1] if self._ends else 0
 
-    def locate(self, index: int) -> tuple[OpenShard, int]:
-        at = bisect_right(self.ends, index)
+    def locate(self, index: int) -> tuple[OpenShard, PlainReader | None, int]:
+        at = bisect_right(self._ends, index)
         opened = self._open[at]
         if opened is None:
-            opened = self._open[at] = self._shards[at].open()
-        return opened, index - (self.ends[at - 1] if at else 0)
-
-
-class _Geometry:
-    """What follows from an image's size in a frame; shared by all images of that size, so read-only."""
-
-    __slots__ = ("corner", "original_hw", "resized_hw", "scale")
-
-    def __init__(self, frame: Frame, height: int, width: int) -> None:
-        self.original_hw = np.array([height, width], np.int64)
-        self.resized_hw = np.array(frame.resized_hw(height, width), np.int64)
-        self.corner = np.array([width, height, width, height], np.float64)
-        self.scale = frame.scale_xyxy(height, width)
-        for array in (self.original_hw, self.resized_hw, self.corner, self.scale):
-            array.flags.writeable = False
-
-
-@lru_cache(maxsize=4096)
-def _geometry(frame: Frame, height: int, width: int) -> _Geometry:
-    return _Geometry(frame, height, width)
+            one, shard = self._shards[at]
+            shard_of_rows = one.open(shard)
+            opened = self._open[at] = (shard_of_rows, self._plain_reader_of(shard_of_rows))
+        return *opened, index - (self._ends[at - 1] if at else 0)
 
 
 def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
@@ -271,23 +266,16 @@ def _phrase_positions(rows: Rows, record: Record, choice: RegionChoice | None) -
 
 
 def _add_tokens(sample: Sample, shard: OpenShard, tokens: Rows, row: int, spoken: NDArray[np.int64] | None) -> None:
-    record = tokens.record(row)
-    if tokens.integer(record, "image_id") != sample["image_id"]:
-        raise CacheError(
-            tokens.path,
-            f"row {row} does not belong to the samples",
-            expected=f"image {sample['image_id']}",
-            found=f"image {tokens.integer(record, 'image_id')}",
-            remedy="Run the target that builds this cache again",
-        )
-    ids, lengths = shard.sequences(record)
+    image_id, ids, lengths = shard.sequences(tokens.record(row))
+    if image_id != sample["image_id"]:
+        raise other_rows(tokens, row, sample["image_id"], image_id)
     if spoken is None:
         sample["input_ids"], sample["input_ids_length"] = ids, lengths
     else:
         chosen = lengths[spoken]
         sample["input_ids"] = ids[range_indices(starts_of(lengths)[spoken], chosen)]
         sample["input_ids_length"] = chosen
-    sample["tokenizer"] = shard.shard.tokenizer
+    sample["tokenizer"] = shard.origin.tokenizer
 
 
 def _add_points(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from regioncache.cache.index import check_sizes, read_index
 from regioncache.cache.layout import META_NAME, PROMPTS, SAMPLES, TOKENS, sidecar_folder
-from regioncache.cache.open_rows import footer_metadata, open_rows
+from regioncache.cache.open_rows import count_rows, footer_metadata, open_rows
 from regioncache.errors import CacheError, TokenizerError
 from regioncache.schema import PROMPTS as PROMPTS_SCHEMA
 from regioncache.schema import SAMPLES as SAMPLES_SCHEMA
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from regioncache.cache.rows import ArraysReader, Rows
+    from regioncache.cache.rows import Reader, Rows
+
+
+REGION_FIELDS = ("image_id", "height", "width", "box_xyxy", "region_id", "category_index", "is_crowd")
+TOKEN_FIELDS = ("image_id", "input_ids", "token_count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,50 +38,60 @@ class TokenizerInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
-    """One shard of samples and its side-cars, as paths; opened when its first row is asked for."""
+class ShardSet:
+    """The shards behind one path; nothing is opened before ``open``.
+
+    Attributes:
+        samples: folder of the samples.
+        names: file name of each shard, the same in the side-cars.
+        rows: rows of each shard.
+        tokens: folder of the tokens side-car, or None.
+        prompts: folder of the prompts side-car, or None.
+        tokenizer: of the tokens side-car.
+        archives: folder of the archives that ``reference`` images lie in.
+        use_pread: read images by ``pread`` instead of through the map.
+    """
 
     samples: Path
+    names: list[str]
+    rows: list[int]
     tokens: Path | None
     prompts: Path | None
     tokenizer: TokenizerInfo | None
     archives: Path | None
-    rows: int
     use_pread: bool
 
-    def open(self) -> OpenShard:
-        """Map the files.
+    def open(self, shard: int) -> OpenShard:
+        """Map the files of one shard.
 
         Raises:
             CacheError: a file is missing, not whole, or a side-car does not belong to the samples.
             TokenizerError: the tokens were made with another tokenizer than the side-car's ``meta.json`` says.
         """
-        samples = open_rows(self.samples, SAMPLES_SCHEMA, use_pread=self.use_pread)
-        tokens = self._sidecar(self.tokens, len(samples), "tokens")
-        if self.tokens is not None and self.tokenizer is not None:
-            _check_token_key(self.tokens, self.tokenizer)
-        return OpenShard(
-            samples,
-            tokens,
-            self._sidecar(self.prompts, len(samples), "prompts"),
-            self,
-            samples.arrays_reader(("box_xyxy", "region_id", "category_index")),
-            _no_sequences if tokens is None else tokens.arrays_reader(("input_ids", "token_count")),
-        )
+        name = self.names[shard]
+        samples = open_rows(self.samples / name, SAMPLES_SCHEMA, use_pread=self.use_pread)
+        tokens = prompts = None
+        if self.tokens is not None:
+            tokens = open_rows(self.tokens / name, TOKENS_SCHEMA)
+            _check_same_rows(samples, tokens)
+            if self.tokenizer is not None:
+                _check_token_key(self.tokens / name, self.tokenizer)
+        if self.prompts is not None:
+            prompts = open_rows(self.prompts / name, PROMPTS_SCHEMA)
+            _check_same_rows(samples, prompts)
+        sequences = _no_sequences if tokens is None else tokens.reader(TOKEN_FIELDS)
+        return OpenShard(samples, tokens, prompts, samples.reader(REGION_FIELDS), sequences, self)
 
-    def _sidecar(self, path: Path | None, rows: int, kind: str) -> Rows | None:
-        if path is None:
-            return None
-        opened = open_rows(path, TOKENS_SCHEMA if kind == "tokens" else PROMPTS_SCHEMA)
-        if len(opened) != rows:
-            raise CacheError(
-                path,
-                f"does not belong to {self.samples}",
-                expected=f"{rows} rows",
-                found=f"{len(opened)} rows",
-                remedy="Run the target that builds this cache again",
-            )
-        return opened
+
+def _check_same_rows(samples: Rows, side: Rows) -> None:
+    if len(side) != len(samples):
+        raise CacheError(
+            side.path,
+            f"does not belong to {samples.path}",
+            expected=f"{len(samples)} rows",
+            found=f"{len(side)} rows",
+            remedy="Run the target that builds this cache again",
+        )
 
 
 def _check_token_key(path: Path, tokenizer: TokenizerInfo) -> None:
@@ -91,21 +105,21 @@ def _check_token_key(path: Path, tokenizer: TokenizerInfo) -> None:
 
 @dataclass(frozen=True, slots=True)
 class OpenShard:
-    """A shard's readers; ``regions`` gives boxes, ids and categories of a record, ``sequences`` its token ids and counts."""
+    """A shard's readers; ``regions`` gives a record's ``REGION_FIELDS``, ``sequences`` its ``TOKEN_FIELDS``."""
 
     samples: Rows
     tokens: Rows | None
     prompts: Rows | None
-    shard: Shard
-    regions: ArraysReader
-    sequences: ArraysReader
+    regions: Reader
+    sequences: Reader
+    origin: ShardSet
 
 
-def _no_sequences(record: tuple[int, ...]) -> list[NDArray[Any]]:  # noqa: ARG001  (the shape of an ArraysReader)
+def _no_sequences(record: tuple[int, ...]) -> list[NDArray[Any]]:  # noqa: ARG001  (the shape of a Reader)
     return []
 
 
-def find_shards(path: Path, *, tokens: str | None, prompts: str | None, archives: Path | None, use_pread: bool) -> list[Shard]:
+def find_shards(path: Path, *, tokens: str | None, prompts: str | None, archives: Path | None, use_pread: bool) -> ShardSet:
     """The shards behind a path, after cheap checks: versions, sizes, and that the side-cars are there.
 
     Args:
@@ -117,55 +131,48 @@ def find_shards(path: Path, *, tokens: str | None, prompts: str | None, archives
 
     Raises:
         CacheError: something is missing, cut short, or of a newer version.
+        TokenizerError: the tokenizer changed since the cache was published.
     """
     if path.is_file():
-        return [_single_shard(path, tokens=tokens, prompts=prompts, archives=archives, use_pread=use_pread)]
-    index = read_index(path)
-    check_sizes(path, SAMPLES, index.shards)
-    for kind, name, sidecars in ((TOKENS, tokens, index.tokens), (PROMPTS, prompts, index.prompts)):
-        if name is not None:
-            _check_present(path, kind, name, sorted(sidecars))
-            check_sizes(path, f"{kind}/{name}", sidecars[name].shards)
-    tokenizer = None if tokens is None else read_tokenizer_info(sidecar_folder(path, TOKENS, tokens))
-    if tokens is not None and tokenizer is not None and index.tokens[tokens].key != tokenizer.key:
-        raise TokenizerError(
-            f"{sidecar_folder(path, TOKENS, tokens) / META_NAME}: the tokenizer changed since the cache was published"
-            f" (expected key {index.tokens[tokens].key}, found {tokenizer.key}). Run the target that builds this cache again"
-        )
-    if archives is None and index.archives_dir:
-        archives = (path / index.archives_dir).resolve()
-    return [
-        Shard(
-            path / SAMPLES / entry.name,
-            None if tokens is None else sidecar_folder(path, TOKENS, tokens) / entry.name,
-            None if prompts is None else sidecar_folder(path, PROMPTS, prompts) / entry.name,
-            tokenizer,
-            archives,
-            entry.rows,
-            use_pread,
-        )
-        for entry in index.shards
-    ]
-
-
-def _single_shard(path: Path, *, tokens: str | None, prompts: str | None, archives: Path | None, use_pread: bool) -> Shard:
-    import pyarrow.parquet as pq  # noqa: PLC0415  (only the footer of a lone file is parsed here)
-
-    cache = path.parent.parent
-    for kind, name in ((TOKENS, tokens), (PROMPTS, prompts)):
-        if name is not None:
-            folders = sorted(folder.name for folder in (cache / kind).glob("*") if (folder / path.name).is_file())
-            _check_present(cache, kind, name, folders)
-    footer_metadata(path)
-    return Shard(
-        path,
-        None if tokens is None else sidecar_folder(cache, TOKENS, tokens) / path.name,
-        None if prompts is None else sidecar_folder(cache, PROMPTS, prompts) / path.name,
-        None if tokens is None else read_tokenizer_info(sidecar_folder(cache, TOKENS, tokens)),
+        cache, samples, names, rows = path.parent.parent, path.parent, [path.name], [count_rows(path)]
+        for kind, name in ((TOKENS, tokens), (PROMPTS, prompts)):
+            if name is not None:
+                folders = sorted(folder.name for folder in (cache / kind).glob("*") if (folder / path.name).is_file())
+                _check_present(cache, kind, name, folders)
+        tokenizer = None if tokens is None else read_tokenizer_info(sidecar_folder(cache, TOKENS, tokens))
+    else:
+        index = read_index(path)
+        cache, samples = path, path / SAMPLES
+        names, rows = [entry.name for entry in index.shards], [entry.rows for entry in index.shards]
+        check_sizes(path, SAMPLES, index.shards)
+        for kind, name, sidecars in ((TOKENS, tokens, index.tokens), (PROMPTS, prompts, index.prompts)):
+            if name is not None:
+                _check_present(path, kind, name, sorted(sidecars))
+                check_sizes(path, f"{kind}/{name}", sidecars[name].shards)
+        tokenizer = None if tokens is None else _published_tokenizer(path, tokens, index.tokens[tokens].key)
+        if archives is None and index.archives_dir:
+            archives = (path / index.archives_dir).resolve()
+    return ShardSet(
+        samples,
+        names,
+        rows,
+        None if tokens is None else sidecar_folder(cache, TOKENS, tokens),
+        None if prompts is None else sidecar_folder(cache, PROMPTS, prompts),
+        tokenizer,
         archives,
-        pq.read_metadata(path).num_rows,
         use_pread,
     )
+
+
+def _published_tokenizer(cache: Path, tokens: str, key: str) -> TokenizerInfo:
+    folder = sidecar_folder(cache, TOKENS, tokens)
+    tokenizer = read_tokenizer_info(folder)
+    if tokenizer.key != key:
+        raise TokenizerError(
+            f"{folder / META_NAME}: the tokenizer changed since the cache was published (expected key {key}, found"
+            f" {tokenizer.key}). Run the target that builds this cache again"
+        )
+    return tokenizer
 
 
 def _check_present(cache: Path, kind: str, name: str, present: Sequence[str]) -> None:

@@ -17,6 +17,8 @@ from PIL import Image
 from regioncache.errors import CacheError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -27,7 +29,7 @@ NORMALIZED = ((np.arange(256, dtype=np.uint8)[None] * (1 / 255)).astype(np.float
 _JPEG_MAGIC = b"\xff\xd8\xff"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class EncodedImage:
     """One stored image, not decoded yet.
 
@@ -36,14 +38,21 @@ class EncodedImage:
         height: rows of the stored pixels.
         width: columns of the stored pixels.
         raw: whether ``data`` is RGB uint8 (height, width, 3) itself, not an image file.
-        name: which image this is, for errors.
+        shard: the file that it comes from, for errors.
+        image_id: which image this is, for errors.
     """
 
     data: NDArray[np.uint8]
     height: int
     width: int
     raw: bool
-    name: str
+    shard: Path
+    image_id: int
+
+    @property
+    def name(self) -> str:
+        """What to call the image in an error."""
+        return f"{self.shard}: image {self.image_id}"
 
     def decode(self, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
         """The pixels, RGB uint8 (height, width, 3).

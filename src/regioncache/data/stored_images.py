@@ -30,23 +30,27 @@ def encoded_image(shard: OpenShard, record: tuple[int, ...]) -> EncodedImage:
     """
     rows = shard.samples
     storage = rows.text(record, "image_storage")
-    name = f"{rows.path}: image {rows.integer(record, 'image_id')}"
+    image_id = rows.integer(record, "image_id")
     if storage == "reference":
-        data = _from_archive(shard, record, name)
+        data = _from_archive(shard, record, f"{rows.path}: image {image_id}")
     elif storage == "none":
-        raise CacheError(name, "the cache was built without images", remedy="Pass image=None, or set image.storage")
+        raise CacheError(
+            f"{rows.path}: image {image_id}", "the cache was built without images", remedy="Pass image=None, or set image.storage"
+        )
     else:
         data = rows.binary(record, "image.bytes")
-    return EncodedImage(data, rows.integer(record, "image_height"), rows.integer(record, "image_width"), storage == "raw", name)
+    return EncodedImage(
+        data, rows.integer(record, "image_height"), rows.integer(record, "image_width"), storage == "raw", rows.path, image_id
+    )
 
 
 def _from_archive(shard: OpenShard, record: tuple[int, ...], name: str) -> NDArray[np.uint8]:
     rows = shard.samples
     archive = rows.text(record, "image_archive")
-    if shard.shard.archives is None:
+    if shard.origin.archives is None:
         raise CacheError(name, f"its bytes lie in the archive {archive}", remedy="Pass archives=, the folder that holds it")
     return referenced_bytes(
-        shard.shard.archives / archive,
+        shard.origin.archives / archive,
         offset=rows.integer(record, "image_offset"),
         length=rows.integer(record, "image_length"),
         method=rows.integer(record, "image_method"),

@@ -1,0 +1,38 @@
+"""What follows from an image's size in a frame; many images share a size."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from regioncache.geometry import Frame
+
+
+class RowGeometry:
+    """Sizes and factors of one image size in one frame; shared, so read-only.
+
+    Attributes:
+        original_hw: int64 (2,), source height and width.
+        resized_hw: int64 (2,), height and width in the frame, before padding.
+        corner: float64 (4,), width, height, width, height.
+        scale: float64 (4,), factors of x, y, x, y from source pixels to the frame.
+    """
+
+    __slots__ = ("corner", "original_hw", "resized_hw", "scale")
+
+    def __init__(self, frame: Frame, height: int, width: int) -> None:
+        self.original_hw = np.array([height, width], np.int64)
+        self.resized_hw = np.array(frame.resized_hw(height, width), np.int64)
+        self.corner = np.array([width, height, width, height], np.float64)
+        self.scale = frame.scale_xyxy(height, width)
+        for array in (self.original_hw, self.resized_hw, self.corner, self.scale):
+            array.flags.writeable = False
+
+
+@lru_cache(maxsize=4096)
+def row_geometry(frame: Frame, height: int, width: int) -> RowGeometry:
+    """The geometry of one size; remembered."""
+    return RowGeometry(frame, height, width)
