@@ -3,9 +3,11 @@ import shlex
 import sys
 from pathlib import Path
 
+import msgspec
 from regioncache.cache.layout import part_name
 from regioncache.catalog import load_catalog
 from regioncache.errors import ConfigError
+from regioncache.hashing import content_key
 
 try:
     CATALOG = load_catalog([Path(folder) for folder in config["catalog_dirs"]])
@@ -15,25 +17,13 @@ except ConfigError as error:
 # The command of the environment that runs this workflow, also where that is not activated.
 shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
 
-ARCHIVES, WORK, CACHE = (
-    config[key] for key in ("archives_dir", "work_dir", "cache_dir")
-)
-ARCHIVE_OF_PATH = {
-    archive.path: (dataset.name, key)
-    for dataset in CATALOG.values()
-    for key, archive in dataset.archives.items()
-}
-SPLIT_WORK, SPLIT_CACHE = (
-    f"{folder}/{{dataset}}/{{split}}" for folder in (WORK, CACHE)
-)
+ARCHIVES, WORK, CACHE = (config[key] for key in ("archives_dir", "work_dir", "cache_dir"))
+ARCHIVE_OF_PATH = {archive.path: (dataset.name, key) for dataset in CATALOG.values() for key, archive in dataset.archives.items()}
+SPLIT_WORK, SPLIT_CACHE = (f"{folder}/{{dataset}}/{{split}}" for folder in (WORK, CACHE))
 # No `params`: Snakemake removes an archive when one of its rule's parameters changed, and a timeout is no reason to do so.
 FETCH_OPTIONS = shlex.join(
     [
-        *(
-            word
-            for mirror in config["fetch"]["mirrors"]
-            for word in ("--mirror", mirror)
-        ),
+        *(word for mirror in config["fetch"]["mirrors"] for word in ("--mirror", mirror)),
         "--offline" if config["fetch"]["offline"] else "--no-offline",
         *("--tries", str(config["fetch"]["tries"])),
         *("--timeout-s", str(config["fetch"]["timeout_s"])),
@@ -52,18 +42,22 @@ wildcard_constraints:
 
 
 def entry_file(dataset):
-    """The catalog entry's file; steps read it, and a changed entry is a changed input."""
+    """The catalog entry's file, which steps read; what they depend on is its facts, so a new comment makes nothing again."""
     files = [Path(folder, f"{dataset}.yaml") for folder in config["catalog_dirs"]]
     return str(next(file for file in files if file.exists()))
+
+
+def entry_facts(dataset, *, with_texts=False):
+    """A parameter that changes when an entry's facts do; its texts (licence, citation, ...) matter to publishing alone."""
+    facts = msgspec.to_builtins(CATALOG[dataset])
+    texts = ("title", "homepage", "licence", "citation")
+    return content_key("entry", 1, facts={key: facts[key] for key in facts if with_texts or key not in texts})
 
 
 def archive_files(dataset, split):
     """The fetched archives of a split."""
     entry = CATALOG[dataset]
-    return [
-        f"{ARCHIVES}/{entry.archives[key].path}"
-        for key in entry.splits[split].archive_keys()
-    ]
+    return [f"{ARCHIVES}/{entry.archives[key].path}" for key in entry.splits[split].archive_keys()]
 
 
 def local_archive(wildcards):
@@ -89,9 +83,7 @@ def shard_number(part):
 def part_files(folder, dataset, split, suffix):
     """All parts of one folder of a split; the number of shards is in the catalog, so nothing needs to be downloaded to know them."""
     shards = CATALOG[dataset].splits[split].shards
-    names = [
-        part_name(shard, shards).replace(".parquet", suffix) for shard in range(shards)
-    ]
+    names = [part_name(shard, shards).replace(".parquet", suffix) for shard in range(shards)]
     return [f"{folder}/{name}" for name in names]
 
 
@@ -106,6 +98,4 @@ def step_folders():
 
 def index_files(dataset):
     """What a cache target asks for."""
-    return [
-        f"{CACHE}/{dataset}/{split}/index.json" for split in CATALOG[dataset].splits
-    ]
+    return [f"{CACHE}/{dataset}/{split}/index.json" for split in CATALOG[dataset].splits]

@@ -6,7 +6,6 @@
 
 rule parse_annotations:
     input:
-        entry=lambda wildcards: entry_file(wildcards.dataset),
         archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split),
     output:
         f"{SPLIT_WORK}/annotations.arrow",
@@ -21,15 +20,16 @@ rule parse_annotations:
         disk_mb=1000,
         runtime=30,
     params:
+        entry=lambda wildcards: entry_file(wildcards.dataset),
+        facts=lambda wildcards: entry_facts(wildcards.dataset),
         folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
     shell:
-        "regioncache parse {input.entry:q} {wildcards.split:q} {params.folders:q}"
+        "regioncache parse {params.entry:q} {wildcards.split:q} {params.folders:q}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
 
 
 rule convert_shard:
     input:
-        entry=lambda wildcards: entry_file(wildcards.dataset),
         annotations=f"{SPLIT_WORK}/annotations.arrow",
         archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split),
     output:
@@ -47,6 +47,8 @@ rule convert_shard:
         disk_mb=2500,
         runtime=30,
     params:
+        entry=lambda wildcards: entry_file(wildcards.dataset),
+        facts=lambda wildcards: entry_facts(wildcards.dataset),
         shard=lambda wildcards: shard_number(wildcards.part),
         folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
         options=[
@@ -58,5 +60,5 @@ rule convert_shard:
             *("--row-group-rows", config["row_group_rows"]),
         ],
     shell:
-        "regioncache convert {input.entry:q} {wildcards.split:q} {params.shard} {params.folders:q} {params.options:q}"
+        "regioncache convert {params.entry:q} {wildcards.split:q} {params.shard} {params.folders:q} {params.options:q}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"

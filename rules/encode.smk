@@ -24,9 +24,7 @@ rule resolve_tokenizer:
         template=lambda wildcards: TOKENIZERS[wildcards.name]["template"],
         max_length=lambda wildcards: TOKENIZERS[wildcards.name]["max_length"],
         revision=lambda wildcards: (
-            ["--revision", TOKENIZERS[wildcards.name]["revision"]]
-            if TOKENIZERS[wildcards.name].get("revision")
-            else []
+            ["--revision", TOKENIZERS[wildcards.name]["revision"]] if TOKENIZERS[wildcards.name].get("revision") else []
         ),
         folders=["--work", WORK],
     shell:
@@ -37,7 +35,6 @@ rule resolve_tokenizer:
 
 rule tokenize_shard:
     input:
-        entry=lambda wildcards: entry_file(wildcards.dataset),
         samples=f"{SPLIT_CACHE}/samples/{{part}}.parquet",
         tokenizer=f"{WORK}/tokenizers/{{name}}/meta.json",
     output:
@@ -55,16 +52,17 @@ rule tokenize_shard:
         disk_mb=500,
         runtime=20,
     params:
+        entry=lambda wildcards: entry_file(wildcards.dataset),
+        facts=lambda wildcards: entry_facts(wildcards.dataset),
         shard=lambda wildcards: shard_number(wildcards.part),
         folders=["--work", WORK, "--cache", CACHE],
     shell:
-        "regioncache tokenize {input.entry:q} {wildcards.split:q} {params.shard} {wildcards.name:q} {params.folders:q}"
+        "regioncache tokenize {params.entry:q} {wildcards.split:q} {params.shard} {wildcards.name:q} {params.folders:q}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
 
 
 rule prompt_shard:
     input:
-        entry=lambda wildcards: entry_file(wildcards.dataset),
         samples=f"{SPLIT_CACHE}/samples/{{part}}.parquet",
     output:
         prompts=f"{SPLIT_CACHE}/prompts/{{frame}}/{{part}}.parquet",
@@ -81,11 +79,13 @@ rule prompt_shard:
         disk_mb=500,
         runtime=30,
     params:
+        entry=lambda wildcards: entry_file(wildcards.dataset),
+        facts=lambda wildcards: entry_facts(wildcards.dataset),
         shard=lambda wildcards: shard_number(wildcards.part),
         folders=["--work", WORK, "--cache", CACHE],
         points=config["prompts"]["points_per_region"],
         seed=config["prompts"]["seed"],
     shell:
-        "regioncache prompt {input.entry:q} {wildcards.split:q} {params.shard} {wildcards.frame} {params.folders:q}"
+        "regioncache prompt {params.entry:q} {wildcards.split:q} {params.shard} {wildcards.frame} {params.folders:q}"
         " --points {params.points} --seed {params.seed}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"

@@ -5,7 +5,6 @@
 
 rule publish_split:
     input:
-        entry=lambda wildcards: entry_file(wildcards.dataset),
         annotations=f"{SPLIT_WORK}/annotations.arrow",
         archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split),
         tokenizers=[f"{WORK}/tokenizers/{name}/meta.json" for name in TOKENIZERS],
@@ -43,10 +42,12 @@ rule publish_split:
         mem_mb=1000,
         runtime=10,
     params:
+        entry=lambda wildcards: entry_file(wildcards.dataset),
+        facts=lambda wildcards: entry_facts(wildcards.dataset, with_texts=True),
         folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
         tokens=[word for name in TOKENIZERS for word in ("--tokens", name)],
         prompts=[word for frame in FRAMES for word in ("--prompts", frame)],
         budget=config["rejects"]["budget"],
     shell:
-        "regioncache publish {input.entry:q} {wildcards.split:q} {params.folders:q} {params.tokens:q} {params.prompts:q}"
+        "regioncache publish {params.entry:q} {wildcards.split:q} {params.folders:q} {params.tokens:q} {params.prompts:q}"
         " --reject-budget {params.budget} > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}; cat {log:q}"

@@ -135,6 +135,7 @@ class Dataset(_Entry, frozen=True):
         archives: by key.
         splits: by name, in the order of the file.
         expected_categories: the number of categories in the annotation files, if known.
+        coco_image_ids: whether image ids are those of COCO, so that photos can be matched with other sets of COCO photos.
     """
 
     name: Key
@@ -148,6 +149,7 @@ class Dataset(_Entry, frozen=True):
     archives: Annotated[dict[Key, Archive], msgspec.Meta(min_length=1)]
     splits: Annotated[dict[Key, Split], msgspec.Meta(min_length=1)]
     expected_categories: Count | None = None
+    coco_image_ids: bool = False
 
 
 def load_dataset_entry(path: Path) -> Dataset:

@@ -10,7 +10,7 @@ is safe to delete. Per row it holds:
 * ``n:<column>``, how many values a list of the row has (``n:region_id`` is its number of regions).
 
 Record 0 is not a row; its first numbers are the layout version, the shard's bytes, the CRC-32 of its footer, its rows, the CRC-32
-of the records of its rows, and 1 if every ``box_xyxy`` of the shard lies inside its image (then a reader need not cut them).
+of all numbers after this one, and 1 if every ``box_xyxy`` of the shard lies inside its image (then a reader need not cut them).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import io
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,7 @@ LAYOUT_VERSION = 1
 BOXES_INSIDE = 5
 _BOUND = slice(0, BOXES_INSIDE)
 _MAGIC = b"PAR1"
+_HEADER_BYTES = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Leaf:
         return self.depth == 0 and bool(pa.types.is_integer(self.kind))
 
 
-def leaves(schema: pa.Schema) -> list[Leaf]:
+@lru_cache(maxsize=16)
+def leaves(schema: pa.Schema) -> tuple[Leaf, ...]:
     """The physical columns of a schema, in the order of the file."""
     found: list[Leaf] = []
 
@@ -77,10 +80,11 @@ def leaves(schema: pa.Schema) -> list[Leaf]:
 
     for field in schema:
         walk(field.name, field.type, 0)
-    return found
+    return tuple(found)
 
 
-def record_names(schema: pa.Schema) -> list[str]:
+@lru_cache(maxsize=16)
+def record_names(schema: pa.Schema) -> tuple[str, ...]:
     """The names of one record's numbers, in order; the layout of the offsets file of this schema."""
     names: list[str] = []
     for leaf in leaves(schema):
@@ -89,7 +93,7 @@ def record_names(schema: pa.Schema) -> list[str]:
         names.append(leaf.name)
         if leaf.depth and leaf.is_bytes:
             names.append(f"end:{leaf.name}")
-    return names
+    return tuple(names)
 
 
 def footer_crc32(path: Path, data: NDArray[np.uint8]) -> int:
@@ -220,13 +224,14 @@ def build_offsets(path: Path) -> NDArray[np.int64]:
                     block[:, place[f"n:{leaf.name}"]] = np.diff(rows)
             inside = inside and _boxes_inside(table)
             row = stop
-        records[0, _BOUND] = LAYOUT_VERSION, len(data), crc, metadata.num_rows, _records_crc32(records)
         records[0, BOXES_INSIDE] = inside
+        records[0, _BOUND] = LAYOUT_VERSION, len(data), crc, metadata.num_rows, _records_crc32(records)
     return records
 
 
 def _records_crc32(records: NDArray[np.int64]) -> int:
-    return zlib.crc32(records[1:].reshape(-1).view(np.uint8))
+    """Of all numbers from the flag on; those before it are compared one by one."""
+    return zlib.crc32(records.reshape(-1)[BOXES_INSIDE:].view(np.uint8))
 
 
 def _boxes_inside(table: pa.Table) -> bool:
@@ -247,6 +252,14 @@ def write_offsets(path: Path, records: NDArray[np.int64]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
+def _header(records: int, columns: int) -> bytes:
+    """The beginning of the ``.npy``; compared rather than parsed, for numpy's parser trips over damaged text."""
+    buffer = io.BytesIO()
+    shape = (records, columns)
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "<i8", "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
 def offsets_path(shard: Path) -> Path:
     """Where the offsets of a shard lie."""
     return shard.with_suffix(".offsets")
@@ -264,20 +277,12 @@ def open_offsets(shard: Path, data: NDArray[np.uint8], columns: int) -> NDArray[
         int64 of shape (rows + 1, columns), or None where the file is missing, damaged, or belongs to other bytes.
     """
     path = offsets_path(shard)
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:
         return None
     mapped = MappedFile(path).data
-    header = io.BytesIO(mapped[:256].tobytes())
-    try:
-        version = np.lib.format.read_magic(header)
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(header)
-    except (ValueError, EOFError):
+    count, rest = divmod(len(mapped) - _HEADER_BYTES, columns * 8)
+    if rest or count < 1 or mapped[:_HEADER_BYTES].tobytes() != _header(count, columns):
         return None
-    if version != (1, 0) or fortran or dtype != np.dtype("<i8") or len(shape) != 2 or shape[1] != columns:  # noqa: PLR2004
-        return None
-    start = header.tell()
-    if len(mapped) != start + shape[0] * shape[1] * 8:
-        return None
-    records = mapped[start:].view(np.int64).reshape(shape)
-    bound = [LAYOUT_VERSION, len(data), footer_crc32(shard, data), shape[0] - 1, _records_crc32(records)]
+    records = mapped[_HEADER_BYTES:].view(np.int64).reshape(count, columns)
+    bound = [LAYOUT_VERSION, len(data), footer_crc32(shard, data), count - 1, _records_crc32(records)]
     return records if records[0, _BOUND].tolist() == bound else None

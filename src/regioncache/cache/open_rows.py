@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from regioncache.cache.group_rows import GroupRows
+from regioncache.cache.layout import META_NAME
 from regioncache.cache.mapping import MappedFile
 from regioncache.cache.offsets import build_offsets, open_offsets, record_names
 from regioncache.cache.pages import NotMappableError
 from regioncache.cache.rows import MappedRows
-from regioncache.errors import CacheError
+from regioncache.errors import CacheError, TokenizerError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,3 +98,17 @@ def count_rows(path: Path) -> int:
     read_schema(path)
     rows: int = pq.read_metadata(path).num_rows
     return rows
+
+
+def check_token_key(path: Path, key: str) -> None:
+    """Compare the tokenizer that a tokens shard was made with to the one that its side-car is said to have.
+
+    Raises:
+        TokenizerError: they differ.
+    """
+    found = footer_metadata(path).get("regioncache.tokenizer_key")
+    if found != key:
+        raise TokenizerError(
+            f"{path}: made with another tokenizer than {path.parent / META_NAME} says (expected key {key}, found {found})."
+            " The tokenizer changed while its side-car was built: run the target again"
+        )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regioncache.cache.index import check_sizes, read_index
+from regioncache.cache.index import check_schema_version, check_sizes, read_index
 from regioncache.cache.layout import META_NAME, PROMPTS, SAMPLES, TOKENS, sidecar_folder
-from regioncache.cache.open_rows import count_rows, footer_metadata, open_rows
+from regioncache.cache.open_rows import check_token_key, count_rows, footer_metadata, open_rows
 from regioncache.errors import CacheError, TokenizerError
 from regioncache.schema import PROMPTS as PROMPTS_SCHEMA
 from regioncache.schema import SAMPLES as SAMPLES_SCHEMA
@@ -66,7 +66,6 @@ class ShardSet:
 
         Raises:
             CacheError: a file is missing, not whole, or a side-car does not belong to the samples.
-            TokenizerError: the tokens were made with another tokenizer than the side-car's ``meta.json`` says.
         """
         name = self.names[shard]
         samples = open_rows(self.samples / name, SAMPLES_SCHEMA, use_pread=self.use_pread)
@@ -74,8 +73,6 @@ class ShardSet:
         if self.tokens is not None:
             tokens = open_rows(self.tokens / name, TOKENS_SCHEMA)
             _check_same_rows(samples, tokens)
-            if self.tokenizer is not None:
-                _check_token_key(self.tokens / name, self.tokenizer)
         if self.prompts is not None:
             prompts = open_rows(self.prompts / name, PROMPTS_SCHEMA)
             _check_same_rows(samples, prompts)
@@ -91,15 +88,6 @@ def _check_same_rows(samples: Rows, side: Rows) -> None:
             expected=f"{len(samples)} rows",
             found=f"{len(side)} rows",
             remedy="Run the target that builds this cache again",
-        )
-
-
-def _check_token_key(path: Path, tokenizer: TokenizerInfo) -> None:
-    found = footer_metadata(path).get("regioncache.tokenizer_key")
-    if found != tokenizer.key:
-        raise TokenizerError(
-            f"{path}: made with another tokenizer than {path.parent / META_NAME} says (expected key {tokenizer.key}, found"
-            f" {found}). The tokenizer changed while its side-car was built: run the target again"
         )
 
 
@@ -134,12 +122,17 @@ def find_shards(path: Path, *, tokens: str | None, prompts: str | None, archives
         TokenizerError: the tokenizer changed since the cache was published.
     """
     if path.is_file():
+        version = footer_metadata(path).get("regioncache.schema_version")
+        if version is not None:
+            check_schema_version(path, int(version) if version.isdigit() else version)
         cache, samples, names, rows = path.parent.parent, path.parent, [path.name], [count_rows(path)]
         for kind, name in ((TOKENS, tokens), (PROMPTS, prompts)):
             if name is not None:
                 folders = sorted(folder.name for folder in (cache / kind).glob("*") if (folder / path.name).is_file())
                 _check_present(cache, kind, name, folders)
         tokenizer = None if tokens is None else read_tokenizer_info(sidecar_folder(cache, TOKENS, tokens))
+        if tokens is not None and tokenizer is not None:
+            check_token_key(sidecar_folder(cache, TOKENS, tokens) / path.name, tokenizer.key)
     else:
         index = read_index(path)
         cache, samples = path, path / SAMPLES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import warnings
 from dataclasses import dataclass, field
@@ -192,6 +193,8 @@ class Tokenizer:
     def save(self, folder: Path) -> None:
         """Write all that ``load_saved`` needs into ``folder``: the library's files, and the identity last."""
         folder.mkdir(parents=True, exist_ok=True)
+        for stray in folder.glob(".tmp-*"):  # of a run that was killed
+            shutil.rmtree(stray, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".tmp-") as temporary:
             written = Path(temporary)
             if self.identity == BYT5:

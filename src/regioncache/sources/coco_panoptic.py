@@ -171,7 +171,8 @@ def regions_of(
     found_ids = segments.label.astype(np.int64)
     if not len(found_ids):
         raise BadRecordError("all_void", f"all pixels are void; the JSON lists {len(segment_ids)} segments")
-    _check_same_ids(segment_ids, found_ids)
+    if not np.array_equal(np.sort(segment_ids), found_ids):
+        raise _different_ids(segment_ids, found_ids)
     order = np.searchsorted(found_ids, segment_ids)
     area = segments.area[order]
     published = np.array(row["area"], np.float64)
@@ -189,12 +190,12 @@ def regions_of(
         is_thing=np.array([one.is_thing for one in chosen], np.bool_),
         flags=np.zeros(len(chosen), np.int32),
         ordinals=runs.ordinal_map(segment_ids),
-        coco_image_id=row["image_id"],
+        coco_image_id=-1,
     )
 
 
 def _check_listed(row: Mapping[str, Any], segment_ids: NDArray[np.int64], categories: Mapping[int, Category]) -> None:
-    if len(np.unique(segment_ids)) != len(segment_ids):
+    if len(set(row["segment_id"])) != len(segment_ids):
         doubled = [one for one, times in Counter(row["segment_id"]).items() if times > 1]
         raise BadRecordError("segment_id_duplicate", f"segment ids {doubled} are listed more than once")
     unknown = sorted(set(row["category_id"]) - set(categories))
@@ -202,12 +203,9 @@ def _check_listed(row: Mapping[str, Any], segment_ids: NDArray[np.int64], catego
         raise BadRecordError("category_unknown", f"category ids {unknown} are not among the file's categories")
 
 
-def _check_same_ids(listed: NDArray[np.int64], found: NDArray[np.int64]) -> None:
+def _different_ids(listed: NDArray[np.int64], found: NDArray[np.int64]) -> BadRecordError:
     only_json, only_png = np.setdiff1d(listed, found), np.setdiff1d(found, listed)
     if len(only_json):
-        raise BadRecordError("segment_missing_in_png", f"no pixel has the listed segment ids {only_json[:8].tolist()}")
-    if len(only_png):
-        raise BadRecordError(
-            "segment_missing_in_json",
-            f"pixels have the segment ids {only_png[:8].tolist()}, which the JSON does not list",
-        )
+        return BadRecordError("segment_missing_in_png", f"no pixel has the listed segment ids {only_json[:8].tolist()}")
+    detail = f"pixels have the segment ids {only_png[:8].tolist()}, which the JSON does not list"
+    return BadRecordError("segment_missing_in_json", detail)

@@ -21,7 +21,7 @@ from regioncache.hashing import content_key
 from regioncache.schema import SAMPLES, SCHEMA_VERSION, has_side_word, huggingface_metadata
 from regioncache.sources.record import Category, Regions, Reject, Report, member_of
 from regioncache.steps.parse import annotations_key, open_annotations, source_of
-from regioncache.steps.shard_report import KEY, is_done, write_shard_report
+from regioncache.steps.shard_report import KEY, is_done, unpublish, write_shard_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,12 +92,13 @@ def convert_shard(
         "convert",
         VERSION,
         annotations=table_key,
-        dataset=[dataset.name, dataset.task_type, dataset.exif],
+        dataset=[dataset.name, dataset.task_type, dataset.exif, dataset.coco_image_ids],
         shard=[inputs.split_name, shard, split.shards],
         options=asdict(options),
     )
     if is_done(report_path, out, key):
         return False
+    unpublish(out)
     table, categories, _ = open_annotations(annotations)
     folders = {name: inputs.folder(name) for name in ("images", *source.FOLDERS)}
     files = {name: inputs.folder_file(folder)[0] for name, folder in folders.items()}
@@ -222,7 +223,7 @@ class _RowMaker:
             "file_name": row["file_name"],
             "width": row["width"],
             "height": row["height"],
-            "coco_image_id": regions.coco_image_id,
+            "coco_image_id": row["image_id"] if self._inputs.dataset.coco_image_ids else regions.coco_image_id,
             "task_type": self._inputs.dataset.task_type,
             "label_map": encode_label_map(regions.ordinals) if keep_map and regions.ordinals is not None else b"",
             "region_id": regions.region_id,

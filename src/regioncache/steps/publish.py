@@ -25,6 +25,7 @@ from regioncache.cache.layout import (
     TOKENS,
     sidecar_folder,
 )
+from regioncache.cache.open_rows import check_token_key
 from regioncache.errors import CacheError, RejectBudgetError
 from regioncache.hashing import content_key, sha256_file
 from regioncache.schema import REJECTS
@@ -68,6 +69,8 @@ def publish_split(paths: BuildPaths, *, tokenizers: Sequence[str], frames: Seque
     _write_rejects(paths.work / REJECTS_NAME, inputs.split_name, total)
     _check_budget(inputs, total, reject_budget, paths.work / REJECTS_NAME)
     for name in tokenizers:
+        for shard in range(inputs.split.shards):
+            check_token_key(paths.part(tokens_kind(name), shard), _tokenizer_key(paths.tokenizer(name)))
         _copy_tokenizer(paths.tokenizer(name), sidecar_folder(cache, TOKENS, name))
     _write_rejects(cache / REJECTS_NAME, inputs.split_name, total)
     write_json(cache / STATS_NAME, stats)
