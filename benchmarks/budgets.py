@@ -83,6 +83,7 @@ BUDGETS = [
     Budget("pickled dataset of 10 M rows, bytes", 1000, False, _largest("open.pickle_10M")),
     Budget("tokens: of the library's own batch rate", 0.9, True, _over("tokens", "ours", "library")),
     Budget("build with storage original: x (PNG decode + kernel + tokens)", 1.3, False, _over("build", "original", "needed")),
+    Budget("build without label maps: x (PNG decode + kernel + tokens)", 1.3, False, _over("build", "no_map", "needed")),
 ]
 
 

@@ -44,6 +44,7 @@ def tables(stores: Stores, scale: Scale) -> list[Table]:
         "tokens": parts.tokens,
         "original": _build(paths, "original", images),
         "reference": _build(paths, "reference", images),
+        "no_map": _build(paths, "original", images, label_map=False),
     }
     ms = {key: 1000 / rate for key, rate in cpu_rates(work, scale.pace).items()}
     table = Table("build", f"building a shard of {images} drawn images (convert, tokenize)", beside="needed")
@@ -55,8 +56,11 @@ def tables(stores: Stores, scale: Scale) -> list[Table]:
         table.add(key, title, ms[key], "ms/image")
     table.add("needed", "needed, in all", ms["png"] + ms["kernel"] + ms["tokens"], "ms/image")
     note = f"without loading the tokenizer, {load_s * 1000:.0f} ms a shard"
-    for key in ("original", "reference"):
-        title = f"regioncache: convert with image.storage {key}, and tokenize"
+    for key, title in (
+        ("original", "regioncache: convert with image.storage original, and tokenize"),
+        ("reference", "regioncache: convert with image.storage reference, and tokenize"),
+        ("no_map", "regioncache: the same with image.storage original and without label maps"),
+    ):
         table.add(key, title, ms[key] - load_s * 1000 / images, "ms/image", note)
     return [table]
 
@@ -130,7 +134,7 @@ def _load_s(paths: BuildPaths) -> float:
     return sorted(times)[1]
 
 
-def _build(paths: BuildPaths, storage: Storage, images: int) -> Callable[[], int]:
+def _build(paths: BuildPaths, storage: Storage, images: int, *, label_map: bool = True) -> Callable[[], int]:
     kind = tokens_kind(_NAME)
 
     def do() -> int:
@@ -142,7 +146,7 @@ def _build(paths: BuildPaths, storage: Storage, images: int) -> Callable[[], int
             annotations=paths.annotations,
             out=samples,
             report_path=paths.report("samples", 0),
-            options=ConvertOptions(storage),
+            options=ConvertOptions(storage, label_map=label_map),
         )
         tokenize_shard(samples, paths.tokenizer(_NAME), out=paths.part(kind, 0), report_path=paths.report(kind, 0))
         return images

@@ -83,6 +83,15 @@ VERBS = {
 }
 
 
+SHARD_VERBS = ("convert", "tokenize", "prompt")
+INDEX = f"{SPLIT_CACHE}/index.json"
+
+
+def unpublished(files: dict[str, bytes]) -> dict[str, bytes]:
+    """A shard that was written anew takes back the index of its cache."""
+    return {path: data for path, data in files.items() if path != INDEX}
+
+
 @pytest.fixture(scope="module")
 def finished(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which everything is built; not to be changed."""
@@ -124,7 +133,7 @@ def test_a_step_without_room_leaves_nothing_and_then_runs_as_if_nothing_had_been
     assert set(whole) - set(verb.outputs) <= set(left) <= set(whole) - {verb.outputs[0]}
     assert [path for path, data in left.items() if data != whole[path]] == []
     assert run(folder, verb.arguments, 1 << 40).returncode == 0
-    assert_same_files(folder, whole)
+    assert_same_files(folder, unpublished(whole) if name in SHARD_VERBS else whole)
 
 
 @pytest.mark.parametrize("missing_bytes", [1, 100, 5_000, 100_000])
@@ -137,7 +146,7 @@ def test_a_shard_that_almost_fits_is_not_kept(finished: Path, folder: Path, miss
     check_refusal(run(folder, verb.arguments, size - missing_bytes), verb.outputs)
     assert_same_files(folder, before)
     assert run(folder, verb.arguments, size).returncode == 0
-    assert_same_files(folder, file_bytes(finished))
+    assert_same_files(folder, unpublished(file_bytes(finished)))
 
 
 def test_a_shard_that_stands_survives_a_failed_attempt_at_another(folder: Path) -> None:

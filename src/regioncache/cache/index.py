@@ -85,6 +85,15 @@ def write_index(cache: Path, index: CacheIndex) -> None:
     write_bytes(cache / INDEX_NAME, body + _SEAL % hashlib.sha256(body).hexdigest().encode())
 
 
+def unpublish(shard: Path) -> None:
+    """Take back the index of the cache that a shard belongs to, because the shard is about to be replaced.
+
+    Readers that are open keep what they mapped; new ones learn that the cache is not finished.
+    """
+    for folder in list(shard.parents)[1:3]:  # samples/part, or tokens/<name>/part and prompts/<frame>/part
+        (folder / INDEX_NAME).unlink(missing_ok=True)
+
+
 def _check_seal(path: Path, data: bytes) -> None:
     body, found = data[: -len(_SEAL % (b"0" * 64))], data[-len(_SEAL % (b"0" * 64)) :]
     expected = _SEAL % hashlib.sha256(body).hexdigest().encode()

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from regioncache.atomic import remove_stray, sync_folder, temporary_name, write_error
+from regioncache.cache.index import unpublish
 from regioncache.cache.offsets import build_offsets, offsets_path, write_offsets
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def row_group_table(schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> pa.
 
 
 class ShardWriter:
-    """Write one shard and its offsets, whole or not at all.
+    """Write one shard and its offsets, whole or not at all; a cache that has an index loses it in that moment.
 
     Args:
         path: the Parquet file.
@@ -133,6 +134,7 @@ class ShardWriter:
             with self._temporary.open("rb+") as handle:
                 os.fsync(handle.fileno())
             records = build_offsets(self._temporary)
+            unpublish(self.path)
             self._temporary.replace(self.path)
             sync_folder(self.path.parent)
             write_offsets(offsets_path(self.path), records)

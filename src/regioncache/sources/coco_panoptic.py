@@ -7,6 +7,7 @@ archives. Each shard job maps that table and reads its own slice.
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -189,7 +190,7 @@ def regions_of(
         is_crowd=np.array(row["is_crowd"], np.bool_),
         is_thing=np.array([one.is_thing for one in chosen], np.bool_),
         flags=np.zeros(len(chosen), np.int32),
-        ordinals=runs.ordinal_map(segment_ids),
+        ordinals=partial(runs.ordinal_map, segment_ids),
         coco_image_id=-1,
     )
 

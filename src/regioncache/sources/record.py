@@ -123,7 +123,7 @@ class Regions(NamedTuple):
     """The regions of one image, n of them.
 
     ``box_xyxy`` is in source pixels; ``counts`` are COCO compressed RLEs at source size (empty where there is no mask);
-    ``ordinals`` is the (height, width) map of disjoint regions (0 = none, k = k-th region + 1), or None;
+    ``ordinals`` makes the (height, width) map of disjoint regions (0 = none, k = k-th region + 1), None if they overlap;
     ``coco_image_id`` is -1 where the photo is in no COCO release.
     """
 
@@ -137,7 +137,7 @@ class Regions(NamedTuple):
     is_crowd: NDArray[np.bool_]
     is_thing: NDArray[np.bool_]
     flags: NDArray[np.int32]
-    ordinals: NDArray[np.uint8] | NDArray[np.uint16] | None
+    ordinals: Callable[[], NDArray[np.uint8] | NDArray[np.uint16]] | None
     coco_image_id: int
 
 

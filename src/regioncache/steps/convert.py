@@ -21,7 +21,7 @@ from regioncache.hashing import content_key
 from regioncache.schema import SAMPLES, SCHEMA_VERSION, has_side_word, huggingface_metadata
 from regioncache.sources.record import Category, Regions, Reject, Report, member_of
 from regioncache.steps.parse import annotations_key, open_annotations, source_of
-from regioncache.steps.shard_report import KEY, is_done, unpublish, write_shard_report
+from regioncache.steps.shard_report import KEY, is_done, write_shard_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,7 +98,6 @@ def convert_shard(
     )
     if is_done(report_path, out, key):
         return False
-    unpublish(out)
     table, categories, _ = open_annotations(annotations)
     folders = {name: inputs.folder(name) for name in ("images", *source.FOLDERS)}
     files = {name: inputs.folder_file(folder)[0] for name, folder in folders.items()}
@@ -215,7 +214,7 @@ class _RowMaker:
         }
 
     def _annotation_fields(self, row: Mapping[str, Any], regions: Regions) -> dict[str, Any]:
-        keep_map = self._options.label_map and regions.ordinals is not None
+        ordinals = regions.ordinals if self._options.label_map else None
         return {
             "image_id": row["image_id"],
             "source": self._inputs.dataset.name,
@@ -225,7 +224,7 @@ class _RowMaker:
             "height": row["height"],
             "coco_image_id": row["image_id"] if self._inputs.dataset.coco_image_ids else regions.coco_image_id,
             "task_type": self._inputs.dataset.task_type,
-            "label_map": encode_label_map(regions.ordinals) if keep_map and regions.ordinals is not None else b"",
+            "label_map": b"" if ordinals is None else encode_label_map(ordinals()),
             "region_id": regions.region_id,
             "box_xyxy": regions.box_xyxy,
             "category_id": regions.category_id,

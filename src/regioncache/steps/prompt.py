@@ -15,7 +15,7 @@ from regioncache.geometry import Frame, frame_named
 from regioncache.hashing import content_key
 from regioncache.schema import PROMPTS, SCHEMA_VERSION
 from regioncache.sources.record import Report
-from regioncache.steps.shard_report import KEY, is_done, unpublish, write_shard_report
+from regioncache.steps.shard_report import KEY, is_done, write_shard_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,7 +60,6 @@ def prompt_shard(
     )
     if is_done(report_path, out, key):
         return False
-    unpublish(out)
     metadata = {
         KEY: key,
         "regioncache.schema_version": str(SCHEMA_VERSION),

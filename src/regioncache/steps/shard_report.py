@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from regioncache.atomic import write_json
 from regioncache.cache.index import ShardEntry
-from regioncache.cache.layout import INDEX_NAME
 from regioncache.cache.open_rows import footer_metadata
 from regioncache.errors import CacheError
 from regioncache.hashing import sha256_file
@@ -52,15 +51,6 @@ def read_shard_report(path: Path) -> ShardReport:
         return ShardReport(raw["key"], ShardEntry(**raw["entry"]), Report.from_json(raw))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CacheError(path, f"not a shard's report ({error!r})", remedy="Run the same command again") from error
-
-
-def unpublish(shard: Path) -> None:
-    """Take back the index of the cache that a shard belongs to: its shards are about to change.
-
-    Readers that are open keep what they mapped; new ones learn that the cache is not finished.
-    """
-    for folder in list(shard.parents)[1:3]:  # samples/part, or tokens/<name>/part and prompts/<frame>/part
-        (folder / INDEX_NAME).unlink(missing_ok=True)
 
 
 def is_done(path: Path, shard: Path, key: str) -> bool:

@@ -16,7 +16,7 @@ from regioncache.errors import TokenizerError
 from regioncache.hashing import content_key
 from regioncache.schema import SCHEMA_VERSION, TOKENS
 from regioncache.sources.record import Report
-from regioncache.steps.shard_report import KEY, is_done, unpublish, write_shard_report
+from regioncache.steps.shard_report import KEY, is_done, write_shard_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,6 @@ def tokenize_shard(
     key = content_key("tokenize", VERSION, samples=footer_metadata(samples)[KEY], tokenizer=meta["key"])
     if is_done(report_path, out, key):
         return False
-    unpublish(out)
     tokenizer = load_saved(tokenizer_folder)
     found = tokenizer.fingerprint(template, max_length)
     if found != meta["key"]:
