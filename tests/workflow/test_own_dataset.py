@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from built_cache import build
@@ -70,6 +71,18 @@ def test_one_more_yaml_is_one_more_target(mine: Workspace) -> None:
     assert {row["source"] for row in rows} == {"my_scenes"}
     assert json.loads((cache / "index.json").read_text())["dataset"] == "my_scenes"
     check_tokens(cache, {"</s>": EOS} | {word: k for k, word in enumerate(words_of_the_demo(), 3)})
+
+
+def test_a_comment_in_an_entry_makes_nothing_again_and_a_citation_only_publishes(mine: Workspace) -> None:
+    entry = mine.folder / "sets of mine" / "my_scenes.yaml"
+    entry.write_text(entry.read_text() + "\n# photos of last summer\n")
+    assert "Nothing to be done" in mine.snakemake("cache_my_scenes")
+    entry.write_text(yaml.safe_dump(yaml.safe_load(entry.read_text()) | {"citation": "someone, somewhere"}))
+    plan = mine.snakemake("-n", "cache_my_scenes")
+    assert "rule publish_split:" in plan
+    assert "rule convert_shard:" not in plan
+    assert "rule parse_annotations:" not in plan
+    mine.snakemake("cache_my_scenes")
 
 
 def test_an_edited_tokenizer_makes_new_tokens_and_touches_nothing_else(

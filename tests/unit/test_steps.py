@@ -1,0 +1,50 @@
+"""Steps keep what stands, and a cache that changes is no longer published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from built_cache import build, draw_and_fetch
+from regioncache import ParquetRegionDataset
+from regioncache.errors import CacheError
+from regioncache.steps.prompt import prompt_shard
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from regioncache.steps.paths import BuildPaths
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> BuildPaths:
+    """A published split of one shard."""
+    paths = draw_and_fetch(tmp_path_factory.mktemp("steps"), train_images=4, val_images=1, shards=1)
+    build(paths)
+    return paths
+
+
+def prompts(paths: BuildPaths, seed: int) -> bool:
+    part, report = paths.part("prompts/sam", 0), paths.report("prompts/sam", 0)
+    return prompt_shard(paths.samples(0), "sam", points_per_region=2, seed=seed, out=part, report_path=report)
+
+
+def modified(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_second_build_of_the_same_inputs_writes_no_shard(built: BuildPaths) -> None:
+    before = {path: time for path, time in modified(built.cache).items() if "part-" in path}
+    build(built)
+    assert {path: time for path, time in modified(built.cache).items() if "part-" in path} == before
+
+
+def test_a_cache_with_a_replaced_shard_is_not_finished_until_it_is_published_again(built: BuildPaths) -> None:
+    assert len(ParquetRegionDataset(built.cache)) == 4
+    assert prompts(built, seed=1)
+    with pytest.raises(CacheError, match=r"index\.json: there is no finished cache here"):
+        ParquetRegionDataset(built.cache)
+    assert not prompts(built, seed=1)
+    build(built)
+    assert len(ParquetRegionDataset(built.cache)) == 4
