@@ -71,7 +71,18 @@ class MappedRows:
         use_pread: read large binary values by ``pread``, for network file systems.
     """
 
-    __slots__ = ("_file", "_layout", "_record", "_records", "_use_pread", "boxes_inside", "buffer", "data", "path")
+    __slots__ = (
+        "_file",
+        "_layout",
+        "_use_pread",
+        "boxes_inside",
+        "buffer",
+        "data",
+        "path",
+        "record_bytes",
+        "records",
+        "unpack",
+    )
 
     def __init__(self, file: MappedFile, schema: pa.Schema, records: NDArray[np.int64], *, use_pread: bool = False) -> None:
         self._use_pread = use_pread
@@ -79,13 +90,14 @@ class MappedRows:
         self._file = file
         self.data = file.data
         self.buffer = memoryview(file.data)
-        self._records = memoryview(records).cast("B")
-        self._record = struct.Struct(f"<{records.shape[1]}q")
+        self.records = memoryview(records).cast("B")
+        layout = struct.Struct(f"<{records.shape[1]}q")
+        self.unpack, self.record_bytes = layout.unpack_from, layout.size
         self.boxes_inside = bool(records[0, BOXES_INSIDE])
         self._layout = _layout_of(schema)
 
     def __len__(self) -> int:
-        return len(self._records) // self._record.size - 1
+        return len(self.records) // self.record_bytes - 1
 
     def place_of(self, name: str) -> int:
         """Where a number of ``offsets.record_names`` stands in a record."""
@@ -93,7 +105,7 @@ class MappedRows:
 
     def record(self, row: int) -> tuple[int, ...]:
         """See ``Rows.record``."""
-        return self._record.unpack_from(self._records, (row + 1) * self._record.size)
+        return self.unpack(self.records, (row + 1) * self.record_bytes)
 
     def integer(self, record: tuple[int, ...], name: str) -> int:
         """See ``Rows.integer``."""

@@ -151,29 +151,26 @@ class ParquetRegionDataset:
             raise IndexError(f"sample {at} of a dataset of {count}")
         at %= count
         shard, plain, row = opened.locate(at)
-        record = shard.samples.record(row)
+        if plain is not None:
+            sample = plain(row)
+            if sample is not None:
+                return sample
         if self.regions is None and self.transforms is None:
-            sample = None if plain is None else plain(row, record)
-            if sample is None:
-                return self._read(shard, row, record, None)
-            if self.image is not None:
-                self._add_image(sample, shard, record)
-            return sample
+            return self._read(shard, row, None)
         generator = sample_generator(self.seed, epoch, at)
-        sample = self._read(shard, row, record, generator)
+        sample = self._read(shard, row, generator)
         return sample if self.transforms is None else self.transforms(sample, generator)
 
     def _plain_reader(self, shard: OpenShard) -> PlainReader | None:
+        if self.regions is not None or self.transforms is not None:
+            return None
         if self.prompts is not None or self.masks not in (None, "rle"):
             return None
-        return plain_reader(shard, self.frame, rle=self.masks == "rle")
+        return plain_reader(shard, self.frame, rle=self.masks == "rle", image=self.image)
 
-    def _add_image(self, sample: Sample, shard: OpenShard, record: Record) -> None:
-        encoded = encoded_image(shard, record)
-        sample["image"] = encoded if self.image == "bytes" else encoded.decode()
-
-    def _read(self, shard: OpenShard, row: int, record: Record, generator: np.random.Generator | None) -> Sample:
+    def _read(self, shard: OpenShard, row: int, generator: np.random.Generator | None) -> Sample:
         rows = shard.samples
+        record = rows.record(row)
         image_id, height, width, published, region_id, category_index, is_crowd = shard.regions(record)
         geometry = row_geometry(self.frame, height, width)
         boxes = published.astype(np.float64)
@@ -201,7 +198,8 @@ class ParquetRegionDataset:
             "metadata_captions": Captions(rows.byte_strings(record, "phrases"), spoken),
         }
         if self.image is not None:
-            self._add_image(sample, shard, record)
+            encoded = encoded_image(shard, record)
+            sample["image"] = encoded if self.image == "bytes" else encoded.decode()
         if shard.tokens is not None:
             _add_tokens(sample, shard, shard.tokens, row, spoken)
         prompts = None if shard.prompts is None else (shard.prompts, shard.prompts.record(row))

@@ -17,25 +17,27 @@ from regioncache.cache.rows import MappedRows
 from regioncache.data.captions import Captions
 from regioncache.data.masks import RegionRLEs
 from regioncache.data.row_geometry import row_geometry
+from regioncache.data.stored_images import image_reader
 from regioncache.errors import CacheError
 
 if TYPE_CHECKING:
     from regioncache.data.open_cache import OpenShard
     from regioncache.geometry import Frame
 
-PlainReader = Callable[[int, tuple[int, ...]], "dict[str, Any] | None"]
+PlainReader = Callable[[int], "dict[str, Any] | None"]
 
 _LENGTH = struct.Struct("<I").unpack_from
 _F4, _F8, _I4, _I8 = np.dtype("<f4"), np.dtype(np.float64), np.dtype("<i4"), np.dtype("<i8")
 
 
-def plain_reader(shard: OpenShard, frame: Frame, *, rle: bool) -> PlainReader | None:
-    """A function from a row and its record to its sample, without image.
+def plain_reader(shard: OpenShard, frame: Frame, *, rle: bool, image: str | None) -> PlainReader | None:
+    """A function from a row to its sample.
 
     Args:
         shard: an open shard.
         frame: the frame of the boxes.
         rle: whether to add ``segmentation``.
+        image: ``uint8``, ``bytes``, or None for no image.
 
     Returns:
         The function, which itself returns None for a row that needs the general way; or None where the whole shard does.
@@ -48,8 +50,12 @@ def plain_reader(shard: OpenShard, frame: Frame, *, rle: bool) -> PlainReader | 
     k_phrases, k_phrase, k_phrase_end = map(rows.place_of, ("n:phrases", "phrases", "end:phrases"))
     k_mask, k_mask_end = map(rows.place_of, ("segmentation", "end:segmentation"))
     buffer, data, flags, view = rows.buffer, rows.data, rows.flags, np.ndarray
+    unpack, records, record_bytes = rows.unpack, rows.records, rows.record_bytes
+    image_of = None if image is None else image_reader(shard)
+    add_tokens = None if tokens is None else _token_adder(shard, tokens)
 
-    def read(row: int, record: tuple[int, ...]) -> dict[str, Any] | None:
+    def read(row: int) -> dict[str, Any] | None:
+        record = unpack(records, (row + 1) * record_bytes)
         regions = record[k_regions]
         if record[k_phrases] != regions:
             return None
@@ -76,19 +82,22 @@ def plain_reader(shard: OpenShard, frame: Frame, *, rle: bool) -> PlainReader | 
             sample["segmentation"] = RegionRLEs(counts, (height, width), None)
         if add_tokens is not None:
             add_tokens(row, sample)
+        if image_of is not None:
+            encoded = image_of(record)
+            sample["image"] = encoded if image == "bytes" else encoded.decode()
         return sample
 
-    add_tokens = None if tokens is None else _token_adder(shard, tokens)
     return read
 
 
 def _token_adder(shard: OpenShard, tokens: MappedRows) -> Callable[[int, dict[str, Any]], None]:
     names = ("image_id", "n:input_ids", "input_ids", "n:token_count", "token_count")
     k_id, k_ids, k_id_start, k_counts, k_count_start = map(tokens.place_of, names)
-    buffer, record_of, view, tokenizer = tokens.buffer, tokens.record, np.ndarray, shard.origin.tokenizer
+    buffer, view, tokenizer = tokens.buffer, np.ndarray, shard.origin.tokenizer
+    unpack, records, record_bytes = tokens.unpack, tokens.records, tokens.record_bytes
 
     def add(row: int, sample: dict[str, Any]) -> None:
-        record = record_of(row)
+        record = unpack(records, (row + 1) * record_bytes)
         if record[k_id] != sample["image_id"]:
             raise other_rows(tokens, row, sample["image_id"], record[k_id])
         sample["input_ids"] = view(record[k_ids], _I4, buffer, record[k_id_start])

@@ -4,22 +4,45 @@ from __future__ import annotations
 
 import os
 import zlib
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from regioncache.archive.member import DEFLATED
 from regioncache.cache.mapping import MappedFile
+from regioncache.cache.rows import MappedRows
 from regioncache.data.pixels import EncodedImage
 from regioncache.errors import CacheError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from regioncache.data.open_cache import OpenShard
+
+
+_IN_SHARD = ("original", "fit", "raw")
+
+
+def image_reader(shard: OpenShard) -> Callable[[tuple[int, ...]], EncodedImage]:
+    """``encoded_image`` of a mapped shard's records, quicker for images that lie in the shard."""
+    rows = shard.samples
+    if not isinstance(rows, MappedRows):
+        return partial(encoded_image, shard)
+    k_id, k_height, k_width = map(rows.place_of, ("image_id", "image_height", "image_width"))
+    binary, text, path = rows.binary, rows.text, rows.path
+
+    def read(record: tuple[int, ...]) -> EncodedImage:
+        storage = text(record, "image_storage")
+        if storage not in _IN_SHARD:
+            return encoded_image(shard, record)
+        data = binary(record, "image.bytes")
+        return EncodedImage(data, record[k_height], record[k_width], storage == "raw", path, record[k_id])
+
+    return read
 
 
 def encoded_image(shard: OpenShard, record: tuple[int, ...]) -> EncodedImage:
