@@ -16,7 +16,7 @@ from regioncache.data.masks import RegionRLEs, dense_masks, low_res_masks_of
 from regioncache.data.open_cache import OpenShard, ShardSet, as_paths, find_shards
 from regioncache.data.plain_rows import other_rows, plain_reader
 from regioncache.data.rng import sample_generator
-from regioncache.data.row_geometry import row_geometry
+from regioncache.data.row_geometry import FrameSizes
 from regioncache.data.stored_images import encoded_image
 from regioncache.errors import ConfigError
 from regioncache.geometry import frame_named
@@ -107,15 +107,17 @@ class ParquetRegionDataset:
         self.archives = None if archives is None else Path(archives)
         self.io = io
         self.frame = frame_named(prompts or "sam")
+        self._sizes = FrameSizes(self.frame)
         self.epoch = 0
         self._opened: _Opened | None = None
         self._shards_of_process()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_opened"}
+        return {key: value for key, value in self.__dict__.items() if key not in ("_opened", "_sizes")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._sizes = FrameSizes(self.frame)
         self._opened = None
 
     def _shards_of_process(self) -> _Opened:
@@ -166,13 +168,13 @@ class ParquetRegionDataset:
             return None
         if self.prompts is not None or self.masks not in (None, "rle"):
             return None
-        return plain_reader(shard, self.frame, rle=self.masks == "rle", image=self.image)
+        return plain_reader(shard, self._sizes, rle=self.masks == "rle", image=self.image)
 
     def _read(self, shard: OpenShard, row: int, generator: np.random.Generator | None) -> Sample:
         rows = shard.samples
         record = rows.record(row)
         image_id, height, width, published, region_id, category_index, is_crowd = shard.regions(record)
-        geometry = row_geometry(self.frame, height, width)
+        geometry = self._sizes[height, width]
         boxes = published.astype(np.float64)
         if not rows.boxes_inside:
             np.maximum(boxes, 0.0, out=boxes)

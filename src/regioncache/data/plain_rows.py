@@ -16,13 +16,12 @@ from regioncache.cache.ragged import ByteStrings
 from regioncache.cache.rows import MappedRows
 from regioncache.data.captions import Captions
 from regioncache.data.masks import RegionRLEs
-from regioncache.data.row_geometry import row_geometry
 from regioncache.data.stored_images import image_reader
 from regioncache.errors import CacheError
 
 if TYPE_CHECKING:
     from regioncache.data.open_cache import OpenShard
-    from regioncache.geometry import Frame
+    from regioncache.data.row_geometry import FrameSizes
 
 PlainReader = Callable[[int], "dict[str, Any] | None"]
 
@@ -30,12 +29,12 @@ _LENGTH = struct.Struct("<I").unpack_from
 _F4, _F8, _I4, _I8 = np.dtype("<f4"), np.dtype(np.float64), np.dtype("<i4"), np.dtype("<i8")
 
 
-def plain_reader(shard: OpenShard, frame: Frame, *, rle: bool, image: str | None) -> PlainReader | None:
+def plain_reader(shard: OpenShard, sizes: FrameSizes, *, rle: bool, image: str | None) -> PlainReader | None:
     """A function from a row to its sample.
 
     Args:
         shard: an open shard.
-        frame: the frame of the boxes.
+        sizes: of the frame of the boxes.
         rle: whether to add ``segmentation``.
         image: ``uint8``, ``bytes``, or None for no image.
 
@@ -59,8 +58,8 @@ def plain_reader(shard: OpenShard, frame: Frame, *, rle: bool, image: str | None
         regions = record[k_regions]
         if record[k_phrases] != regions:
             return None
-        height, width = record[k_height], record[k_width]
-        geometry = row_geometry(frame, height, width)
+        size_hw = record[k_height], record[k_width]
+        geometry = sizes[size_hw]
         published = view((regions, 4), _F4, buffer, record[k_box])
         boxes = published.astype(_F8)
         boxes *= geometry.scale
@@ -79,7 +78,7 @@ def plain_reader(shard: OpenShard, frame: Frame, *, rle: bool, image: str | None
         }
         if rle:
             counts = ByteStrings(data[record[k_mask] : record[k_mask_end]], regions)
-            sample["segmentation"] = RegionRLEs(counts, (height, width), None)
+            sample["segmentation"] = RegionRLEs(counts, size_hw, None)
         if add_tokens is not None:
             add_tokens(row, sample)
         if image_of is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +31,21 @@ class RowGeometry:
             array.flags.writeable = False
 
 
-@lru_cache(maxsize=4096)
-def row_geometry(frame: Frame, height: int, width: int) -> RowGeometry:
-    """The geometry of one size; remembered."""
-    return RowGeometry(frame, height, width)
+class FrameSizes(dict[tuple[int, int], RowGeometry]):
+    """The geometry of each (height, width) in one frame, made when it is first asked for.
+
+    Args:
+        frame: the frame.
+    """
+
+    MOST = 1 << 16
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__()
+        self.frame = frame
+
+    def __missing__(self, size_hw: tuple[int, int]) -> RowGeometry:
+        if len(self) == self.MOST:
+            self.clear()
+        geometry = self[size_hw] = RowGeometry(self.frame, *size_hw)
+        return geometry
