@@ -51,10 +51,10 @@ class _Slots(NamedTuple):
             filled = [value for value in values if len(value)]
             return np.concatenate(filled, dtype=dtype, casting="unsafe") if filled else np.empty((0, *tail), dtype)
         batch = np.empty((len(values), self.width, *tail), dtype)
-        for slot, value, kept in zip(batch, values, self.kept.tolist(), strict=True):
+        batch.fill(fill)
+        for slot, value in zip(batch, values, strict=True):
+            kept = min(len(value), self.width)  # all, or where every image gives as many, the first ones
             slot[:kept] = value[:kept]
-            if kept < self.width:
-                slot[kept:] = fill
         return batch
 
 
