@@ -153,7 +153,7 @@ REJECT_REASONS = {
     "size_vanishes": "a side of the image becomes 0 in the SAM frame",
 }
 
-_SIDE_WORD = re.compile(r"\b(?:left|right|leftmost|rightmost|leftmost|lefthand|righthand)\b", re.IGNORECASE)
+_SIDE_WORD = re.compile(r"\b(?:left|right)(?:most|hand|side|wards?)?\b", re.IGNORECASE)
 
 
 def has_side_word(phrase: str) -> bool:

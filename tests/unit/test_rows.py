@@ -193,6 +193,14 @@ def test_row_groups_do_not_depend_on_how_rows_arrive(tmp_path: Path) -> None:
     assert offsets_path(first).read_bytes() == offsets_path(second).read_bytes()
 
 
+def test_a_shard_of_rejected_images_only_has_no_rows_and_opens(tmp_path: Path) -> None:
+    path = write_samples(tmp_path / "part.parquet", [])
+    assert len(pq.read_table(path)) == 0
+    assert len(open_rows(path, SAMPLES)) == 0
+    offsets_path(path).unlink()
+    assert len(open_rows(path, SAMPLES)) == 0
+
+
 def test_a_view_outlives_its_mapping(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(range(256)) * 64)

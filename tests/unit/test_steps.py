@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 import pytest
 
 from built_cache import build, draw_and_fetch
 from regioncache import ParquetRegionDataset
+from regioncache.cache.verify import verify_cache
 from regioncache.errors import CacheError
+from regioncache.steps.convert import ConvertOptions
 from regioncache.steps.prompt import prompt_shard
 
 if TYPE_CHECKING:
@@ -48,3 +51,11 @@ def test_a_cache_with_a_replaced_shard_is_not_finished_until_it_is_published_aga
     assert not prompts(built, seed=1)
     build(built)
     assert len(ParquetRegionDataset(built.cache)) == 4
+
+
+def test_a_split_of_nothing_but_rejects_publishes_an_empty_cache_that_says_so(tmp_path: Path) -> None:
+    paths = draw_and_fetch(tmp_path, train_images=3, val_images=1, shards=2)
+    cache = build(paths, options=ConvertOptions(max_pixels=1), reject_budget=1.0)
+    assert pq.read_table(cache / "rejects.parquet")["reason"].to_pylist() == ["image_too_large"] * 3
+    assert verify_cache(cache, full=True)["rows"] == 0
+    assert len(ParquetRegionDataset(cache, tokens="byt5-sca-20", prompts="sam")) == 0

@@ -20,6 +20,7 @@ from regioncache.data.stored_images import image_reader
 from regioncache.errors import CacheError
 
 if TYPE_CHECKING:
+    from regioncache.cache.rows import Rows
     from regioncache.data.open_cache import OpenShard
     from regioncache.data.row_geometry import FrameSizes
 
@@ -106,7 +107,7 @@ def _token_adder(shard: OpenShard, tokens: MappedRows) -> Callable[[int, dict[st
     return add
 
 
-def other_rows(tokens: Any, row: int, expected: int, found: int) -> CacheError:  # noqa: ANN401  (either reader of rows)
+def other_rows(tokens: Rows, row: int, expected: int, found: int) -> CacheError:
     """The error for a side-car whose row is of another image."""
     return CacheError(
         tokens.path,
