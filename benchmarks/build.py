@@ -73,9 +73,11 @@ def _prepared(root: Path, images: int, vocabulary: str) -> BuildPaths:
         draw_demo_archives(drawn, train_images=images, val_images=1)
     split = Split(
         shards=1,
-        annotations=Member(archive="panoptic", member=_ANNOTATIONS),
-        panoptic=Folder(archive="panoptic", nested=_PNGS, prefix="panoptic_train2017/"),
-        images=Folder(archive="images", prefix="train2017/"),
+        files={"annotations": Member(archive="panoptic", member=_ANNOTATIONS)},
+        folders={
+            "images": Folder(archive="images", prefix="train2017/"),
+            "panoptic": Folder(archive="panoptic", nested=_PNGS, prefix="panoptic_train2017/"),
+        },
     )
     dataset = Dataset(
         name=_NAME,
@@ -99,7 +101,7 @@ class _Parts:
     """What every build of these archives must do, with the bytes and texts already in memory."""
 
     def __init__(self, paths: BuildPaths) -> None:
-        with zipfile.ZipFile(paths.inputs.path("panoptic")) as archive:
+        with zipfile.ZipFile(paths.inputs.readable("panoptic")) as archive:
             annotations = json.loads(archive.read(_ANNOTATIONS))
             with zipfile.ZipFile(io.BytesIO(archive.read(_PNGS))) as pngs:
                 self._pngs = [pngs.read(name) for name in pngs.namelist()]

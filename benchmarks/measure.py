@@ -77,6 +77,7 @@ class Scale:
         shard_rows: rows of each of their shards.
         epoch_rows: random rows that an epoch reads there.
         build_images: of the drawn archives.
+        annotation_images: of the large detection file.
     """
 
     images: int
@@ -85,6 +86,7 @@ class Scale:
     shard_rows: int
     epoch_rows: int
     build_images: int
+    annotation_images: int
 
 
 def cpu_rates(work: Mapping[str, Callable[[], int]], pace: Pace) -> dict[str, float]:

@@ -90,10 +90,16 @@ def _sample_row(row: Encoded, kind: str) -> dict[str, Any]:
         "image_length": 0,
         "image_method": 0,
         "coco_image_id": -1,
+        "url": "",
         "task_type": "caption",
         "label_map": encode_label_map(label_runs(example.ids).ordinal_map(example.region_id)),
+        "semantic_map": b"",
         "region_id": example.region_id,
         "box_xyxy": example.box_xyxy,
+        "published_box_xywh": np.concatenate(
+            (example.box_xyxy[:, :2], example.box_xyxy[:, 2:] - example.box_xyxy[:, :2]), axis=1, dtype=np.float64
+        ),
+        "mask_box_xyxy": example.box_xyxy,
         "category_id": np.zeros(count, np.int32),
         "category_index": np.zeros(count, np.int32),
         "phrase_count": np.ones(count, np.int32),

@@ -1,4 +1,5 @@
 # What all rules share: the catalog, where files lie, and the command.
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ FETCH_OPTIONS = shlex.join(
         *("--timeout-s", str(config["fetch"]["timeout_s"])),
     ]
 )
+GUARDS = [name for name, dataset in CATALOG.items() if dataset.guards]
 TOKENIZERS, FRAMES = config["tokenizers"], config["prompts"]["frames"]
 
 
@@ -38,7 +40,7 @@ wildcard_constraints:
     part=r"part-\d{5}-of-\d{5}",
     name="|".join(TOKENIZERS) or "none",
     frame="sam|square",
-    archive="|".join(ARCHIVE_OF_PATH),
+    archive="|".join(map(re.escape, ARCHIVE_OF_PATH)),
 
 
 def entry_file(dataset):
@@ -50,7 +52,7 @@ def entry_file(dataset):
 def entry_facts(dataset, *, with_texts=False):
     """A parameter that changes when an entry's facts do; its texts (licence, citation, ...) matter to publishing alone."""
     facts = msgspec.to_builtins(CATALOG[dataset])
-    texts = ("title", "homepage", "licence", "citation")
+    texts = ("title", "homepage", "licence", "citation", "guards")
     return content_key("entry", 1, facts={key: facts[key] for key in facts if with_texts or key not in texts})
 
 
@@ -58,6 +60,33 @@ def archive_files(dataset, split):
     """The fetched archives of a split."""
     entry = CATALOG[dataset]
     return [f"{ARCHIVES}/{entry.archives[key].path}" for key in entry.splits[split].archive_keys()]
+
+
+def guard_archives():
+    """The archives whose files name the guarded photos."""
+    found = [CATALOG[name].archives[member.archive].path for name in GUARDS for member in CATALOG[name].guards.values()]
+    return [f"{ARCHIVES}/{path}" for path in dict.fromkeys(found)]
+
+
+def is_guarded(dataset, split):
+    """Whether photos of validation and test sets are left out of a split."""
+    return config["leakage_guard"] and CATALOG[dataset].splits[split].leakage_guard
+
+
+def preset_of(dataset):
+    """The filters that a dataset's regions pass."""
+    return config["presets"].get(dataset, config["presets"]["default"])
+
+
+def task_type_of(dataset):
+    """What a dataset's rows say their task is; one key turns all detection sets into caption sets."""
+    entry = CATALOG[dataset].task_type
+    return config["detection_task_type"] if entry == "recognition" else entry
+
+
+def reject_budget_of(dataset):
+    """The shares of images and of regions that may be rejected."""
+    return {**config["rejects"], **config["rejects"]["of"].get(dataset, {})}
 
 
 def local_archive(wildcards):

@@ -1,12 +1,36 @@
 # Annotations to a table, once per split; then images and regions to shards of samples.
 #     in:  archives
+#     out: <work_dir>/leakage_guard.arrow
 #     out: <work_dir>/<dataset>/<split>/annotations.arrow
 #          <cache_dir>/<dataset>/<split>/samples/part-*.parquet and .offsets
+
+
+rule list_guarded_images:
+    input:
+        guard_archives(),
+    output:
+        f"{WORK}/leakage_guard.arrow",
+    log:
+        "logs/leakage_guard.log",
+    benchmark:
+        "logs/leakage_guard.tsv"
+    conda:
+        "../envs/regioncache.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        entries=[entry_file(name) for name in GUARDS],
+        facts=[entry_facts(name) for name in GUARDS],
+        folders=["--archives", ARCHIVES, "--work", WORK],
+    shell:
+        "regioncache guard {params.entries:q} {params.folders:q}" " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
 
 
 rule parse_annotations:
     input:
         archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split),
+        guard=lambda wildcards: ([f"{WORK}/leakage_guard.arrow"] if is_guarded(wildcards.dataset, wildcards.split) else []),
     output:
         f"{SPLIT_WORK}/annotations.arrow",
     log:
@@ -23,8 +47,9 @@ rule parse_annotations:
         entry=lambda wildcards: entry_file(wildcards.dataset),
         facts=lambda wildcards: entry_facts(wildcards.dataset),
         folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
+        guard=lambda wildcards: ("--leakage-guard" if is_guarded(wildcards.dataset, wildcards.split) else "--no-leakage-guard"),
     shell:
-        "regioncache parse {params.entry:q} {wildcards.split:q} {params.folders:q}"
+        "regioncache parse {params.entry:q} {wildcards.split:q} {params.folders:q} {params.guard}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
 
 
@@ -59,6 +84,9 @@ rule convert_shard:
             "--label-map" if config["label_map"] else "--no-label-map",
             *("--row-group-rows", config["row_group_rows"]),
         ],
+        preset=lambda wildcards: preset_of(wildcards.dataset),
+        task_type=lambda wildcards: task_type_of(wildcards.dataset),
     shell:
         "regioncache convert {params.entry:q} {wildcards.split:q} {params.shard} {params.folders:q} {params.options:q}"
+        " --preset {params.preset} --task-type {params.task_type}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"

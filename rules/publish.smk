@@ -47,7 +47,8 @@ rule publish_split:
         folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
         tokens=[word for name in TOKENIZERS for word in ("--tokens", name)],
         prompts=[word for frame in FRAMES for word in ("--prompts", frame)],
-        budget=config["rejects"]["budget"],
+        budget=lambda wildcards: reject_budget_of(wildcards.dataset)["budget"],
+        region_budget=lambda wildcards: reject_budget_of(wildcards.dataset)["region_budget"],
     shell:
         "regioncache publish {params.entry:q} {wildcards.split:q} {params.folders:q} {params.tokens:q} {params.prompts:q}"
-        " --reject-budget {params.budget} > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}; cat {log:q}"
+        " --reject-budget {params.budget} --region-budget {params.region_budget} > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}; cat {log:q}"

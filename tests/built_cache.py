@@ -11,7 +11,7 @@ from regioncache.steps.convert import ConvertOptions, convert_shard
 from regioncache.steps.parse import parse_annotations
 from regioncache.steps.paths import BuildPaths, prompts_kind, tokens_kind
 from regioncache.steps.prompt import prompt_shard
-from regioncache.steps.publish import publish_split
+from regioncache.steps.publish import RejectBudget, publish_split
 from regioncache.steps.tokenize import resolve_tokenizer, tokenize_shard
 
 if TYPE_CHECKING:
@@ -34,14 +34,18 @@ archives:
 splits:
   train:
     shards: {shards}
-    annotations: {{archive: panoptic, member: annotations/panoptic_train2017.json}}
-    panoptic: {{archive: panoptic, nested: annotations/panoptic_train2017.zip, prefix: panoptic_train2017/}}
-    images: {{archive: train_images, prefix: train2017/}}
+    files:
+      annotations: {{archive: panoptic, member: annotations/panoptic_train2017.json}}
+    folders:
+      images: {{archive: train_images, prefix: train2017/}}
+      panoptic: {{archive: panoptic, nested: annotations/panoptic_train2017.zip, prefix: panoptic_train2017/}}
   val:
     shards: 1
-    annotations: {{archive: panoptic, member: annotations/panoptic_val2017.json}}
-    panoptic: {{archive: panoptic, nested: annotations/panoptic_val2017.zip, prefix: panoptic_val2017/}}
-    images: {{archive: val_images, prefix: val2017/}}
+    files:
+      annotations: {{archive: panoptic, member: annotations/panoptic_val2017.json}}
+    folders:
+      images: {{archive: val_images, prefix: val2017/}}
+      panoptic: {{archive: panoptic, nested: annotations/panoptic_val2017.zip, prefix: panoptic_val2017/}}
 """
 
 
@@ -65,10 +69,12 @@ def build(
     frames: Sequence[str] = ("sam",),
     points_per_region: int = 1,
     reject_budget: float = 0.0,
+    region_budget: float = 0.0,
+    guard: Path | None = None,
 ) -> Path:
     """Build one split; ``tokenizers`` maps side-car names to specs. Returns the cache's folder."""
     names = {"byt5-sca-20": "byt5"} if tokenizers is None else tokenizers
-    parse_annotations(paths.inputs, paths.annotations)
+    parse_annotations(paths.inputs, paths.annotations, guard=guard)
     for name, spec in names.items():
         resolve_tokenizer(spec, revision=None, template="sca", max_length=20, folder=paths.tokenizer(name))
     for shard in range(paths.inputs.split.shards):
@@ -94,5 +100,5 @@ def build(
                 out=paths.part(kind, shard),
                 report_path=paths.report(kind, shard),
             )
-    publish_split(paths, tokenizers=list(names), frames=list(frames), reject_budget=reject_budget)
+    publish_split(paths, tokenizers=list(names), frames=list(frames), budget=RejectBudget(reject_budget, region_budget))
     return paths.cache

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from regioncache.cache.label_map import encode_label_map
 from regioncache.cache.writer import ShardWriter
 from regioncache.schema import PROMPTS, SAMPLES, SCHEMA_VERSION, TOKENS, huggingface_metadata
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from regioncache.encode.tokens import Tokenizer
+    from regioncache.sources.record import Category, Regions
 
 
 def sample_row(image_id: int, *, height: int, width: int, image: bytes = b"", **fields: Any) -> dict[str, Any]:
@@ -38,10 +41,14 @@ def sample_row(image_id: int, *, height: int, width: int, image: bytes = b"", **
         "image_length": 0,
         "image_method": 0,
         "coco_image_id": -1,
+        "url": "",
         "task_type": "caption",
         "label_map": b"",
+        "semantic_map": b"",
         "region_id": np.arange(count),
         "box_xyxy": boxes,
+        "published_box_xywh": np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1, dtype=np.float64),
+        "mask_box_xyxy": np.zeros_like(boxes),
         "category_id": np.zeros(count, np.int32),
         "category_index": np.zeros(count, np.int32),
         "phrase_count": np.array([len(some) for some in phrases], np.int32),
@@ -56,17 +63,40 @@ def sample_row(image_id: int, *, height: int, width: int, image: bytes = b"", **
     return {**row, **fields}
 
 
-def write_samples(path: Path, rows: Sequence[dict[str, Any]], *, row_group_rows: int = 64) -> Path:
+def write_samples(
+    path: Path, rows: Sequence[dict[str, Any]], *, row_group_rows: int = 64, categories: Sequence[Category] = ()
+) -> Path:
     """One Parquet file of samples."""
     metadata = {
         "huggingface": huggingface_metadata(SAMPLES, image_decodes=True),
         "regioncache.key": "made-by-hand",
         "regioncache.schema_version": str(SCHEMA_VERSION),
+        "regioncache.categories": json.dumps([asdict(one) for one in categories]),
     }
     with ShardWriter(path, SAMPLES, metadata, row_group_rows=row_group_rows) as writer:
         for row in rows:
             writer.append(row)
     return path
+
+
+def region_fields(regions: Regions) -> dict[str, Any]:
+    """What a source says of an image's regions, as fields of ``sample_row``."""
+    return {
+        "label_map": b"" if regions.ordinals is None else encode_label_map(regions.ordinals()),
+        "semantic_map": b"" if regions.semantic is None else encode_label_map(regions.semantic()),
+        "region_id": regions.region_id,
+        "box_xyxy": regions.box_xyxy,
+        "published_box_xywh": regions.published_box_xywh,
+        "mask_box_xyxy": regions.mask_box_xyxy,
+        "category_id": regions.category_id,
+        "category_index": regions.category_index,
+        "phrases": regions.phrases,
+        "segmentation": [counts.decode() for counts in regions.counts],
+        "area": regions.area,
+        "is_crowd": regions.is_crowd,
+        "is_thing": regions.is_thing,
+        "flags": regions.flags,
+    }
 
 
 def write_tokens(samples: Path, rows: Sequence[dict[str, Any]], name: str, tokenizer: Tokenizer, *, max_length: int) -> None:

@@ -121,11 +121,24 @@ def _shortened(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004  (one line of a report)
 
 
+def with_background(counts: Sequence[bytes], height: int, width: int) -> list[bytes]:
+    """The masks, with one of no pixel wherever a region has none."""
+    nothing = encode_rle(np.array([height * width]))
+    return [one or nothing for one in counts]
+
+
 def mask_areas(counts: Sequence[bytes]) -> NDArray[np.int64]:
     """Pixels of each mask, int64 (n,)."""
     runs = decode_runs(counts)
     sums = np.concatenate(([0], np.cumsum(np.where(run_places(runs.offsets) % 2, runs.lengths, 0))))
     return sums[runs.offsets[1:]] - sums[runs.offsets[:-1]]
+
+
+def mask_boxes(counts: Sequence[bytes], height: int, width: int) -> NDArray[np.float32]:
+    """The box of each mask's pixels, xyxy, float32 (n, 4): x2 and y2 lie past the last pixel; zeros for an empty mask."""
+    boxes = pycoco.toBbox([{"size": [height, width], "counts": one} for one in counts]).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes.astype(np.float32)
 
 
 def decode_rles(counts: Sequence[bytes], height: int, width: int) -> NDArray[np.bool_]:

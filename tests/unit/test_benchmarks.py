@@ -29,6 +29,8 @@ TABLES = {
     "tokens": {"ours", "library", "backend", "ours_repeated", "library_repeated"},
     "masks": {"dense", "dense_coco", "lowres", "lowres_coco"},
     "build": {"png", "kernel", "tokens", "needed", "original", "reference"},
+    "annotations_time": {"ours", "pycocotools"},
+    "annotations_memory": {"ours", "ours_private", "pycocotools", "pycocotools_private"},
 }
 MAY_BE_ZERO = "growth_"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
-ENTRIES = sorted((WORKFLOW / "catalog").glob("*.yaml"))
+ENTRIES = sorted((WORKFLOW / "catalog").rglob("*.yaml"))
 
 
 @pytest.fixture(scope="session")
@@ -108,10 +108,10 @@ BAD_ENTRIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "zero": (lambda e: e["splits"]["val"].update(shards=0), "splits.val.shards: Expected `int` >= 1, found 0"),
     "key of a part": (
-        lambda e: e["splits"]["val"]["images"].update(prefx="x"),
-        "splits.val.images: Object contains unknown field `prefx`, found .* archive, prefix, prefx",
+        lambda e: e["splits"]["val"]["folders"]["images"].update(prefx="x"),
+        "splits.val.folders.images: Object contains unknown field `prefx`, found .* archive, prefix, prefx",
     ),
-    "no place": (lambda e: e["archives"]["panoptic"].pop("local"), "archives.panoptic: Object needs `urls` or `local`"),
+    "no place": (lambda e: e["archives"]["panoptic"].pop("local"), "archives.panoptic: Object needs `urls`, `local` or `by_hand`"),
     "empty urls": (lambda e: e["archives"]["panoptic"].update(urls=[]), "archives.panoptic.urls: Expected `array` of"),
     "scheme": (
         lambda e: e["archives"]["panoptic"].update(urls=["http://a.org", "ftp://b.org"]),
@@ -162,7 +162,7 @@ def test_a_bad_entry_is_refused_by_the_schema_and_by_the_loader_with_file_key_an
 
 
 def test_a_split_that_reads_from_an_unknown_archive_is_told_the_known_ones(demo: dict[str, Any], tmp_path: Path) -> None:
-    demo["splits"]["val"]["images"]["archive"] = "valimages"
+    demo["splits"]["val"]["folders"]["images"]["archive"] = "valimages"
     with pytest.raises(ConfigError, match=r"splits\.val .*'valimages', expected one of: .*train_images, val_images"):
         load_dataset_entry(write(tmp_path, demo))
 

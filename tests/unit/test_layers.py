@@ -26,9 +26,10 @@ ALLOWED = {
     "encode": MIDDLE | {"encode"},
     "cache": MIDDLE | {"cache"},
     "data": MIDDLE | {"cache", "data"},
+    "interop": MIDDLE | {"cache", "data", "interop"},
     "report": MIDDLE | {"cache", "data", "report"},
     "steps": MIDDLE | {"cache", "sources", "fetch", "encode", "steps"},
-    "cli": MIDDLE | {"cache", "data", "sources", "fetch", "encode", "steps", "report", "demo", "cli"},
+    "cli": MIDDLE | {"cache", "data", "sources", "fetch", "encode", "steps", "report", "interop", "demo", "cli"},
     "__main__": {"cli"},
     "__init__": {"data"},
 }

@@ -33,6 +33,8 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     forbid_network(workspace)
     return workspace
 
+GUARD_ARCHIVES = 3  # RefCOCO, RefCOCO+ and RefCOCOg: whose photos a training split must not hold
+
 
 def test_the_workspace_without_network_has_none(offline: Workspace) -> None:
     for program in ("socket.socket().connect(('127.0.0.1', 9))", "socket.gethostbyname('localhost')"):
@@ -55,7 +57,8 @@ def test_the_plan_of_a_dataset_is_made_without_archives_and_without_network(offl
     shards = sum(split["shards"] for split in entry["splits"].values())
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", plan, re.MULTILINE))
     assert {rule: int(count) for rule, count in jobs.items()} == {
-        "fetch_archive": len(entry["archives"]),
+        "fetch_archive": len(entry["archives"]) + GUARD_ARCHIVES,
+        "list_guarded_images": 1,
         "resolve_tokenizer": 1,
         "parse_annotations": 2,
         "convert_shard": shards,
@@ -63,8 +66,28 @@ def test_the_plan_of_a_dataset_is_made_without_archives_and_without_network(offl
         "prompt_shard": shards,
         "publish_split": 2,
         "cache_coco_panoptic": 1,
-        "total": len(entry["archives"]) + 1 + 2 + 3 * shards + 2 + 1,
+        "total": len(entry["archives"]) + GUARD_ARCHIVES + 1 + 1 + 2 + 3 * shards + 2 + 1,
     }
+    assert network_tries(offline) == ""
+
+
+def test_the_whole_catalog_is_planned_without_archives_and_without_network(offline: Workspace) -> None:
+    plan = offline.snakemake("-n", "cache_all")
+    jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", plan, re.MULTILINE)}
+    entries = [
+        yaml.safe_load(path.read_text())
+        for path in (offline.folder / "workflow" / "catalog").glob("*.yaml")
+        if path.stem != "demo"
+    ]
+    splits = [split for entry in entries for split in entry["splits"].values()]
+    assert jobs["publish_split"] == jobs["parse_annotations"] == len(splits)
+    assert jobs["convert_shard"] == jobs["tokenize_shard"] == jobs["prompt_shard"] == sum(one["shards"] for one in splits)
+    paths = set()
+    for entry in entries:
+        for archive in entry["archives"].values():
+            first, last = archive.get("numbers", (0, 0))
+            paths |= {(archive["path"], number) for number in range(first, last + 1)}
+    assert jobs["fetch_archive"] == len(paths)
     assert network_tries(offline) == ""
 
 

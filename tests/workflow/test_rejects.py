@@ -213,7 +213,7 @@ def test_a_rejects_detail_says_what_was_expected_and_found(made: Made) -> None:
     assert f"[{FIRST}]" in detail["two segments with one id"]
     assert f"[{UNKNOWN}]" in detail["a category that is not defined"]
     assert "expected 64 x 48 as the JSON says, found 64 x 47" in detail["a PNG of another size"]
-    assert "expected 64 x 48 as the JSON says, found 48 x 64" in detail["a photo of another size"]
+    assert "expected 64 x 48 as the annotations say, found 48 x 64" in detail["a photo of another size"]
     assert "found PNG P" in detail["a PNG with a palette"]
     assert f"at most {MAX_PIXELS} pixels, found 100 x 120" in detail["a photo too large"]
     assert "train2017/000000000121.jpg" in detail["no photo"]

@@ -6,7 +6,7 @@ member is a slice of the mapped file. The formats are those of PKWARE's APPNOTE 
 
 from __future__ import annotations
 
-from regioncache.archive.listing import list_members, nested_archive
+from regioncache.archive.listing import inflated_file, list_members, nested_archive
 from regioncache.archive.member import DEFLATED, MAX_RATIO, STORED, Member
 from regioncache.archive.reading import OpenArchive, read_member
 
@@ -16,6 +16,7 @@ __all__ = [
     "STORED",
     "Member",
     "OpenArchive",
+    "inflated_file",
     "list_members",
     "nested_archive",
     "read_member",

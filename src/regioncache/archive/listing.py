@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
+import shutil
+import zlib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 _COMPRESSED_MAGICS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
+_COPY_BYTES = 1 << 20
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 
 
@@ -90,9 +94,35 @@ def nested_archive(path: Path, member: Member, spool_folder: Path) -> tuple[Path
     return spooled, None
 
 
+def inflated_file(path: Path, spool_folder: Path, *, content: str) -> Path:
+    """What a gzip file holds, inflated once, whichever process comes first; members of a compressed tar have no offsets.
+
+    Args:
+        path: the gzip file.
+        spool_folder: where the inflated file goes, named by ``path`` and ``content``; safe to delete when nothing runs.
+        content: the checksum of ``path``, so that another file of the same name is inflated anew.
+
+    Raises:
+        ArchiveError: the data are damaged or cut short.
+        DiskFullError: there is no room in ``spool_folder``.
+    """
+    stem = path.name.removesuffix(".gz").removesuffix(".tgz")
+    spooled = spool_folder / f"{content[:16]}-{stem}"
+    spool_folder.mkdir(parents=True, exist_ok=True)
+    with spooled.with_name(f"{spooled.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not spooled.is_file():
+            with gzip.open(path) as packed, atomic_path(spooled) as temporary, temporary.open("wb") as handle:
+                try:
+                    shutil.copyfileobj(packed, handle, _COPY_BYTES)
+                except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                    raise ArchiveError(path, f"cannot be inflated: {error}", remedy=FETCH_AGAIN) from error
+    return spooled
+
+
 def _not_an_archive(path: Path, within: Member | None, magic: bytes) -> ArchiveError:
     remedy = FETCH_AGAIN
     if magic.startswith(_COMPRESSED_MAGICS):
-        remedy = "It is compressed as a whole and cannot be read in place: decompress it to a plain tar first"
+        remedy = "It is compressed as a whole: for gzip, say `kind: gzip` in the catalog entry; else decompress it to a plain tar"
     problem = "neither a zip nor a plain tar" + (f": member {within.name!r}" if within is not None else "")
     return ArchiveError(path, problem, expected="PK or ustar", found=magic[:8], remedy=remedy)

@@ -46,6 +46,12 @@ def decode_label_map(data: NDArray[np.uint8], height: int, width: int, regions: 
     return np.frombuffer(raw, np.uint16).reshape(height, width)
 
 
+def decode_semantic_map(data: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The map of category indices, uint8 (height, width), 255 = none, read-only; ``encode_label_map`` makes it too."""
+    raw = pa.Codec("zstd").decompress(pa.py_buffer(data), height * width)
+    return np.frombuffer(raw, np.uint8).reshape(height, width)
+
+
 def split_label_map(ordinals: NDArray[np.uint8] | NDArray[np.uint16], regions: NDArray[np.integer]) -> NDArray[np.bool_]:
     """One mask per region.
 

@@ -137,8 +137,11 @@ def _row_problem(row: dict[str, Any]) -> str | None:
         return f"image_storage {row['image_storage']!r} is none of {', '.join(STORAGES)}"
     if row["phrase_count"] != [len(some) for some in row["phrases"]] or 0 in row["phrase_count"]:
         return "phrase_count does not count the phrases, or a region has none"
-    if not np.isfinite(np.array(row["box_xyxy"], np.float32)).all():
+    boxes = np.array(row["box_xyxy"], np.float32).reshape(-1, 4)
+    if not np.isfinite(boxes).all():
         return "a box is not finite"
+    if (boxes[:, :2] < 0).any() or (boxes[:, 2:] > (row["width"], row["height"])).any() or (boxes[:, :2] > boxes[:, 2:]).any():
+        return f"a box does not lie in the image of {row['width']} x {row['height']}"
     counts = [text.encode("ascii") for text in row["segmentation"]]
     masked = [k for k, one in enumerate(counts) if one]
     try:

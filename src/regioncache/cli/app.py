@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from regioncache.cli import build, look
+from regioncache.cli import build, export, look
 from regioncache.errors import RegioncacheError
 
 if TYPE_CHECKING:
@@ -31,9 +31,11 @@ _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
         look.bench,
         look.du,
         look.gc,
+        export.export,
     ),
     "Steps of a build (the workflow runs these)": (
         build.fetch,
+        build.guard,
         build.parse,
         build.convert,
         build.tokenizer,

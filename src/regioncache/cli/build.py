@@ -7,17 +7,18 @@ from typing import Annotated
 
 import typer
 
-from regioncache.catalog import load_dataset_entry
+from regioncache.catalog import TaskType, load_dataset_entry
 from regioncache.cli.progress import progress_bar
 from regioncache.demo import draw_demo_archives
 from regioncache.encode.prompts import use_one_thread
 from regioncache.errors import ConfigError
 from regioncache.fetch.archive import fetch_archive
 from regioncache.steps.convert import ConvertOptions, Storage, convert_shard
+from regioncache.steps.guard import list_guarded_images
 from regioncache.steps.parse import parse_annotations
-from regioncache.steps.paths import BuildPaths, prompts_kind, tokens_kind
+from regioncache.steps.paths import BuildPaths, guard_path, prompts_kind, tokens_kind
 from regioncache.steps.prompt import prompt_shard
-from regioncache.steps.publish import publish_split
+from regioncache.steps.publish import RejectBudget, publish_split
 from regioncache.steps.tokenize import Template, resolve_tokenizer, tokenize_shard
 
 Entry = Annotated[Path, typer.Argument(help="Catalog entry of the dataset, a YAML file.", exists=True, dir_okay=False)]
@@ -63,10 +64,32 @@ def fetch(
     typer.echo(path)
 
 
-def parse(entry: Entry, split: Split, archives: Archives = ARCHIVES, work: Work = WORK, cache: Cache = CACHE) -> None:
-    """Decode a split's annotation file, once, into a table that every shard maps."""
+def guard(
+    entries: Annotated[
+        list[Path] | None, typer.Argument(help="Catalog entries with `guards`; none gives an empty list.", exists=True)
+    ] = None,
+    archives: Archives = ARCHIVES,
+    work: Work = WORK,
+) -> None:
+    """List the photos of validation and test sets that no guarded training split may hold."""
+    out = guard_path(work)
+    datasets = [load_dataset_entry(entry) for entry in entries or ()]
+    did = list_guarded_images(datasets, archives_dir=archives, spool_dir=work / "spool", out=out)
+    _say(did, str(out))
+
+
+def parse(
+    entry: Entry,
+    split: Split,
+    archives: Archives = ARCHIVES,
+    work: Work = WORK,
+    cache: Cache = CACHE,
+    leakage_guard: Annotated[bool, typer.Option(help="Leave out the photos that `guard` lists, where the entry says so.")] = False,
+) -> None:
+    """Decode a split's annotation files, once, into a table that every shard maps."""
     paths = _paths(entry, split, archives, work, cache)
-    _say(parse_annotations(paths.inputs, paths.annotations), str(paths.annotations))
+    guard_file = guard_path(work) if leakage_guard else None
+    _say(parse_annotations(paths.inputs, paths.annotations, guard=guard_file), str(paths.annotations))
 
 
 def convert(
@@ -82,13 +105,22 @@ def convert(
     max_pixels: Annotated[int, typer.Option(help="Larger images are rejected.", min=1)] = 178_956_970,
     label_map: Annotated[bool, typer.Option(help="Keep the map of disjoint regions.")] = True,
     row_group_rows: Annotated[int, typer.Option(help="Rows of a row group.", min=1, max=256)] = 64,
+    preset: Annotated[str, typer.Option(help="Filters of regions: raw, usable, densecap or grit.")] = "usable",
+    task_type: Annotated[TaskType | None, typer.Option(help="In place of the entry's own.")] = None,
 ) -> None:
     """Make one shard of samples."""
     if check not in ("header", "decode"):
         raise ConfigError(f"--check {check!r} is none of header, decode")
     paths = _paths(entry, split, archives, work, cache)
     options = ConvertOptions(
-        storage, frame_px, "decode" if check == "decode" else "header", max_pixels, label_map, row_group_rows
+        storage,
+        frame_px,
+        "decode" if check == "decode" else "header",
+        max_pixels,
+        label_map,
+        row_group_rows,
+        preset,
+        task_type,
     )
     with progress_bar(f"{paths.dataset.name} {split} {shard}") as progress:
         did = convert_shard(
@@ -175,10 +207,11 @@ def publish(
     tokens: Annotated[list[str] | None, typer.Option(help="Name of a tokens side-car; repeatable.")] = None,
     prompts: Annotated[list[str] | None, typer.Option(help="Frame of a prompts side-car; repeatable.")] = None,
     reject_budget: Annotated[float, typer.Option(help="Largest share of images that may be rejected.", min=0, max=1)] = 0.001,
+    region_budget: Annotated[float, typer.Option(help="Largest share of regions that may be rejected.", min=0, max=1)] = 0.01,
 ) -> None:
     """Write rejects, statistics and, last, the index of a split."""
     paths = _paths(entry, split, archives, work, cache)
-    stats = publish_split(paths, tokenizers=tokens or [], frames=prompts or [], reject_budget=reject_budget)
+    stats = publish_split(paths, tokenizers=tokens or [], frames=prompts or [], budget=RejectBudget(reject_budget, region_budget))
     counts = stats["counts"]
     typer.echo(
         f"{paths.cache}: {counts['images']} of {counts['images_listed']} images, {counts.get('regions', 0)} regions,"

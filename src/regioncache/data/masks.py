@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, overload
 import numpy as np
 
 from regioncache.cache.label_map import decode_label_map, split_label_map
-from regioncache.masks import decode_rles, low_res_masks
+from regioncache.masks import decode_rles, low_res_masks, with_background
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,13 +64,16 @@ def _chosen(regions: NDArray[np.int64] | None, count: int) -> NDArray[np.int64]:
 def dense_masks(
     rows: Rows, record: tuple[int, ...], size_hw: tuple[int, int], regions: NDArray[np.int64] | None
 ) -> NDArray[np.bool_]:
-    """Masks at the image's size, bool (m, height, width), from the label map where there is one, else from the RLEs."""
+    """Masks at the image's size, bool (m, height, width), from the label map where there is one, else from the RLEs.
+
+    A region without a mask has one without a pixel.
+    """
     chosen = _chosen(regions, rows.count(record, "region_id"))
     compressed = rows.binary(record, "label_map")
     if len(compressed):
         return split_label_map(decode_label_map(compressed, *size_hw, rows.count(record, "region_id")), chosen)
     counts = rows.byte_strings(record, "segmentation").items
-    return decode_rles([counts[region] for region in chosen], *size_hw)
+    return decode_rles(with_background([counts[region] for region in chosen], *size_hw), *size_hw)
 
 
 def low_res_masks_of(
@@ -102,4 +105,4 @@ def low_res_masks_of(
         counts = side_rows.byte_strings(side_record, "low_res_segmentation").items
         return decode_rles([counts[region] for region in chosen], side, side)
     counts = rows.byte_strings(record, "segmentation").items
-    return low_res_masks([counts[region] for region in chosen], *size_hw, frame)
+    return low_res_masks(with_background([counts[region] for region in chosen], *size_hw), *size_hw, frame)

@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 
 from regioncache.errors import BadRecordError
-from regioncache.masks import check_runs, low_res_rles, nearest_index
+from regioncache.masks import check_runs, low_res_rles, nearest_index, with_background
 from regioncache.rle import decode_runs, mask_edges, run_places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from regioncache.geometry import Frame
 
@@ -30,6 +30,7 @@ def use_one_thread() -> None:
 
 def region_points(
     counts: Sequence[bytes],
+    boxes_xyxy: ArrayLike,
     height: int,
     width: int,
     *,
@@ -38,14 +39,16 @@ def region_points(
     image_id: int,
     region_ids: Sequence[int],
 ) -> NDArray[np.int32]:
-    """Pixels inside of each region's mask: the most interior one, then uniform draws with replacement.
+    """Pixels inside of each region's mask, or of its box: the most interior one, then uniform draws with replacement.
 
     The most interior pixel is the one farthest (Euclidean) from the nearest pixel outside of the mask, where everything
     beyond the image is outside; among equals the first one in row-major order. The draws of a region depend on
-    ``seed``, ``image_id`` and its region id, and on no other region.
+    ``seed``, ``image_id`` and its region id, and on no other region. For a region without a mask, the pixels that its
+    box touches stand for it.
 
     Args:
-        counts: compressed RLE of n masks.
+        counts: compressed RLE of n masks, empty where there is none.
+        boxes_xyxy: n boxes inside of the image.
         height: of the image, in pixels.
         width: of the image, in pixels.
         points_per_region: k.
@@ -59,7 +62,8 @@ def region_points(
     Raises:
         BadRecordError: ``mask_empty``, a mask has no pixel; ``segmentation_invalid``, it is not of this size.
     """
-    runs = decode_runs(counts)
+    boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
+    runs = decode_runs(with_background(counts, height, width))
     check_runs(runs, height, width)
     place = run_places(runs.offsets)
     is_mask = place % 2 == 1
@@ -68,15 +72,29 @@ def region_points(
     first = np.concatenate(([0], np.cumsum(is_mask)))[runs.offsets]
     point_xy = np.empty((len(counts), points_per_region, 2), np.int32)
     for row, region_id in enumerate(region_ids):
+        draws = _uniform(points_per_region - 1, seed, image_id, region_id) if points_per_region > 1 else _NO_DRAWS
+        if not counts[row]:
+            point_xy[row] = _points_in_box(boxes[row], height, width, draws)[:points_per_region]
+            continue
         mine = slice(first[row], first[row + 1])
         if not length[mine].sum():
             raise BadRecordError("mask_empty", f"region {region_id} of image {image_id} has no pixel")
         if points_per_region:
             point_xy[row, 0] = _most_interior_xy(start[mine], length[mine], height)
         if points_per_region > 1:
-            draws = _uniform(points_per_region - 1, seed, image_id, region_id)
             point_xy[row, 1:] = _pixels_at(draws, start[mine], length[mine], height)
     return point_xy
+
+
+_NO_DRAWS = np.empty(0)
+
+
+def _points_in_box(box_xyxy: NDArray[np.float64], height: int, width: int, draws: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The middle pixel (x, y) of those that a box touches, then those at these fractions of their column-major order."""
+    first = np.minimum(np.floor(box_xyxy[:2]), [width - 1, height - 1]).astype(np.int64)
+    columns, rows = np.maximum(np.ceil(box_xyxy[2:]).astype(np.int64) - first, 1)
+    places = np.concatenate(([[(columns - 1) // 2, (rows - 1) // 2]], np.column_stack(np.divmod((draws * columns * rows).astype(np.int64), rows))))
+    return first + places
 
 
 def _most_interior_xy(start: NDArray[np.int64], length: NDArray[np.int64], height: int) -> tuple[int, int]:

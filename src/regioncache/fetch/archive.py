@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from regioncache.atomic import sync_folder, temporary_name
 from regioncache.errors import ArchiveError, FetchError
+from regioncache.fetch.folder import pack_folder
 from regioncache.fetch.http import Wget, download, require_wget
 from regioncache.fetch.lock import file_lock
 from regioncache.fetch.mirrors import find_local, is_url, mirrors_of
@@ -56,10 +57,12 @@ def fetch_archive(
         ArchiveError: a file lies at the destination that is not this archive.
         DiskFullError: there is no room for it.
     """
+    if archive.kind == "folder":
+        with file_lock(_lock_path(destination), wait_s=lock_wait_s, log=log):
+            return pack_folder(archive, destination, log=log)
     if is_verified(destination, archive):
         return destination
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with file_lock(destination.with_name(destination.name + ".lock"), wait_s=lock_wait_s, log=log) as lock_fd:
+    with file_lock(_lock_path(destination), wait_s=lock_wait_s, log=log) as lock_fd:
         if _is_in_place(destination, archive, log):
             return destination
         wget = Wget(tries=tries, timeout_s=timeout_s, wait_s=wait_s, lock_fd=lock_fd, log=log)
@@ -85,6 +88,12 @@ def fetch_archive(
                 log(f"{archive.path}: verified")
                 return destination
     raise FetchError(_not_found(archive, destination, failures))
+
+
+def _lock_path(destination: Path) -> Path:
+    """The lock beside an archive; makes its folder."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    return destination.with_name(destination.name + ".lock")
 
 
 def _is_in_place(destination: Path, archive: Archive, log: Callable[[str], None]) -> bool:
@@ -132,7 +141,9 @@ def _publish(part: Path, destination: Path, sha256: str) -> None:
 
 
 def _not_found(archive: Archive, destination: Path, failures: Sequence[str]) -> str:
-    tried = "".join(f"\n  {number}. {failure}" for number, failure in enumerate(failures, start=1))
+    tried = "".join(f"\n  {number}. {failure}" for number, failure in enumerate(failures, start=1)) or "\n  nothing: it has no address"
+    if archive.by_hand is not None:
+        tried += f"\nIt is to be placed by hand: {archive.by_hand}."
     size = "" if archive.bytes is None else f", {archive.bytes} bytes"
     sha256 = "" if archive.sha256 is None else f", sha256 {archive.sha256}"
     return (

@@ -135,7 +135,7 @@ def _check_head(path: Path, archive: Archive) -> None:
         )
     if archive.kind == "file":
         return
-    if not (_is_tar_header(head) if archive.kind == "tar" else head.startswith(_MAGIC[archive.kind])):
+    if not (_is_tar_header(head) if archive.kind in ("tar", "folder") else head.startswith(_MAGIC[archive.kind])):
         raise ArchiveError(path, f"this is no {archive.kind} archive", expected="its signature", found=f"{head[:16]!r}")
 
 

@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from regioncache.sources import coco_panoptic
+from regioncache.sources import (
+    ade20k_panoptic,
+    coco_captions,
+    coco_instance,
+    coco_panoptic,
+    objects365,
+    refcoco,
+    table,
+    v3det,
+)
 
 if TYPE_CHECKING:
     from regioncache.sources.record import Source
 
-SOURCES: dict[str, Source] = {"coco_panoptic": coco_panoptic}
+SOURCES: dict[str, Source] = {
+    "ade20k_panoptic": ade20k_panoptic,
+    "coco_captions": coco_captions,
+    "coco_instance": coco_instance,
+    "coco_panoptic": coco_panoptic,
+    "objects365": objects365,
+    "refcoco": refcoco,
+    "table": table,
+    "v3det": v3det,
+}

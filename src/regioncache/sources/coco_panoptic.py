@@ -6,6 +6,7 @@ archives. Each shard job maps that table and reads its own slice.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,14 +18,25 @@ import pyarrow as pa
 from regioncache.errors import AnnotationError, BadRecordError
 from regioncache.panoptic_runs import label_runs
 from regioncache.sources.panoptic_png import png_ids
-from regioncache.sources.record import Category, MemberFolder, Parsed, Regions, Reject, Report, place_columns, place_fields
+from regioncache.sources.record import (
+    IMAGE_FIELDS,
+    AnnotationFile,
+    Category,
+    MemberFolder,
+    NoOptions,
+    Parsed,
+    Place,
+    Regions,
+    Reject,
+    Report,
+    place_columns,
+    place_fields,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
-
-    from regioncache.archive import Member
 
 
 # What the columns of TABLE hold; a number beyond is an error with its JSON path.
@@ -37,6 +49,7 @@ class _Segment(msgspec.Struct, gc=False):
     category_id: _Int32
     iscrowd: int = 0
     area: int | float = -1
+    bbox: tuple[float, float, float, float] | None = None
 
 
 class _Annotation(msgspec.Struct, gc=False):
@@ -50,6 +63,7 @@ class _Image(msgspec.Struct, gc=False):
     file_name: str
     width: _Int32
     height: _Int32
+    coco_url: str = ""
 
 
 class _Category(msgspec.Struct, gc=False):
@@ -64,29 +78,31 @@ class _File(msgspec.Struct):
     categories: list[_Category]
 
 
+FILES: tuple[str, ...] = ("annotations",)
 FOLDERS: tuple[str, ...] = ("panoptic",)
+Options = NoOptions
 
 TABLE = pa.schema(
     [
-        ("image_id", pa.int64()),
-        ("file_name", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
+        *IMAGE_FIELDS,
+        pa.field("url", pa.string()),
         *place_fields("images"),
         *place_fields("panoptic"),
         ("segment_id", pa.list_(pa.int64())),
         ("category_id", pa.list_(pa.int32())),
         ("is_crowd", pa.list_(pa.bool_())),
         ("area", pa.list_(pa.float64())),
+        ("box_xywh", pa.list_(pa.list_(pa.float64(), 4))),
     ]
 )
 """The parsed annotations: one row per image that has everything it needs, sorted by image id."""
 
 
-def parse(annotations: bytes, *, name: str, folders: Mapping[str, MemberFolder]) -> Parsed:
+def parse(files: Mapping[str, AnnotationFile], folders: Mapping[str, MemberFolder], _options: NoOptions) -> Parsed:
     """See ``Source.parse``."""
+    name, data = files["annotations"]
     try:
-        file = msgspec.json.decode(annotations, type=_File)
+        file = msgspec.json.decode(data, type=_File)
     except msgspec.DecodeError as error:
         raise AnnotationError(
             name,
@@ -96,6 +112,7 @@ def parse(annotations: bytes, *, name: str, folders: Mapping[str, MemberFolder])
     report = Report()
     report.count("images_listed", len(file.images))
     report.count("annotations_listed", len(file.annotations))
+    report.count("regions_listed", sum(len(one.segments_info) for one in file.annotations))
     categories = [Category(one.id, one.name, bool(one.isthing), k) for k, one in enumerate(file.categories)]
     _check_categories(name, categories)
     listed = Counter(image.id for image in file.images)
@@ -113,9 +130,10 @@ def parse(annotations: bytes, *, name: str, folders: Mapping[str, MemberFolder])
         elif annotated[image.id] > 1:
             problem = "annotation_duplicate", f"{annotated[image.id]} annotations name image {image.id}"
         elif photo is None:
-            problem = "image_missing", f"the images archive has no member {folders['images'].prefix}{image.file_name}"
+            problem = "image_missing", f"the images archive has no member {image.file_name} below {folders['images']}"
         elif png is None:
-            problem = "panoptic_missing", f"the panoptic archive has no member {folders['panoptic'].prefix}{annotation.file_name}"
+            looked_for = f"{annotation.file_name} below {folders['panoptic']}"
+            problem = "panoptic_missing", f"the panoptic archive has no member {looked_for}"
         else:
             rows.append((image, photo, annotation, png))
             continue
@@ -133,7 +151,10 @@ def _check_categories(name: str, categories: list[Category]) -> None:
         raise AnnotationError(name, "category ids appear twice", expected="unique ids", found=doubled)
 
 
-def _table(rows: list[tuple[_Image, Member, _Annotation, Member]]) -> pa.Table:
+_NOT_PUBLISHED = (math.nan,) * 4
+
+
+def _table(rows: list[tuple[_Image, Place, _Annotation, Place]]) -> pa.Table:
     segments = [annotation.segments_info for _, _, annotation, _ in rows]
     return pa.table(
         {
@@ -141,12 +162,14 @@ def _table(rows: list[tuple[_Image, Member, _Annotation, Member]]) -> pa.Table:
             "file_name": [image.file_name for image, *_ in rows],
             "width": [image.width for image, *_ in rows],
             "height": [image.height for image, *_ in rows],
+            "url": [image.coco_url for image, *_ in rows],
             **place_columns("images", [photo for _, photo, _, _ in rows]),
             **place_columns("panoptic", [png for *_, png in rows]),
             "segment_id": [[one.id for one in some] for some in segments],
             "category_id": [[one.category_id for one in some] for some in segments],
             "is_crowd": [[bool(one.iscrowd) for one in some] for some in segments],
             "area": [[float(one.area) for one in some] for some in segments],
+            "box_xywh": [[one.bbox or _NOT_PUBLISHED for one in some] for some in segments],
         },
         schema=TABLE,
     )
@@ -155,7 +178,7 @@ def _table(rows: list[tuple[_Image, Member, _Annotation, Member]]) -> pa.Table:
 def regions_of(
     row: Mapping[str, Any], read: Callable[[str], bytes], categories: Mapping[int, Category], report: Report
 ) -> Regions:
-    """See ``Source.regions_of``; regions come in the order of the JSON.
+    """See ``Source.regions_of``; regions come in the order of the JSON, their boxes are those of the PNG.
 
     Counts ``area_differs``: segments whose published area is more than a pixel from the PNG's.
     """
@@ -179,9 +202,14 @@ def regions_of(
     published = np.array(row["area"], np.float64)
     report.count("area_differs", int(((published >= 0) & (np.abs(published - area) > 1)).sum()))
     chosen = [categories[one] for one in row["category_id"]]
+    box_xyxy = segments.box_xyxy[order].astype(np.float32)
+    measured_xywh = np.concatenate((box_xyxy[:, :2], box_xyxy[:, 2:] - box_xyxy[:, :2]), axis=1, dtype=np.float64)
+    published_xywh = np.array(row["box_xywh"], np.float64).reshape(-1, 4)
     return Regions(
         region_id=segment_ids,
-        box_xyxy=segments.box_xyxy[order].astype(np.float32),
+        box_xyxy=box_xyxy,
+        published_box_xywh=np.where(np.isnan(published_xywh), measured_xywh, published_xywh),
+        mask_box_xyxy=box_xyxy,
         category_id=np.array(row["category_id"], np.int32),
         category_index=np.array([one.index for one in chosen], np.int32),
         phrases=[[one.name] for one in chosen],
@@ -191,7 +219,6 @@ def regions_of(
         is_thing=np.array([one.is_thing for one in chosen], np.bool_),
         flags=np.zeros(len(chosen), np.int32),
         ordinals=partial(runs.ordinal_map, segment_ids),
-        coco_image_id=-1,
     )
 
 

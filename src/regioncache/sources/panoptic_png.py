@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-from PIL import Image, UnidentifiedImageError
-
-from regioncache.errors import BadRecordError
+from regioncache.sources.map_png import decoded_png, rgb_words
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-ID_BITS = np.uint32(0xFFFFFF)
+_REASONS = ("panoptic_png_mode", "panoptic_undecodable")
 
 
 def png_ids(data: bytes) -> NDArray[np.uint32]:
@@ -27,24 +23,5 @@ def png_ids(data: bytes) -> NDArray[np.uint32]:
         BadRecordError: ``panoptic_png_mode``, the file is no 8-bit RGB PNG (a palette or grey image would decode to
             other ids without a word); ``panoptic_undecodable``, it is damaged.
     """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.format != "PNG" or image.mode != "RGB":
-                raise BadRecordError("panoptic_png_mode", f"expected an RGB PNG, found {image.format} {image.mode}")
-            image.load()
-            return _rgbx_words(image) & ID_BITS
-    except UnidentifiedImageError as error:  # its text holds an address, which differs between runs
-        found = f"{len(data)} bytes beginning {data[:8]!r}"
-        raise BadRecordError("panoptic_undecodable", f"expected a panoptic PNG, found {found}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadRecordError("panoptic_undecodable", f"expected a panoptic PNG: {error}") from error
-
-
-def _rgbx_words(image: Image.Image) -> NDArray[np.uint32]:
-    """Pillow keeps RGB as four bytes a pixel, so that R, G, B and padding read as one little-endian word."""
-    height, width = image.height, image.width
-    try:
-        words = pa.array(image).flatten().buffers()[1]  # Pillow's own memory; a copy's fresh pages cost 0.5 ms
-    except ValueError:  # an image of more than 16 MiB lies in several blocks
-        words = image.tobytes("raw", "RGBX")
-    return np.frombuffer(words, "<u4", count=height * width).reshape(height, width)
+    with decoded_png(data, "a panoptic PNG", ("RGB",), _REASONS) as image:
+        return rgb_words(image)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,19 +19,26 @@ from regioncache.errors import BadRecordError, ConfigError
 from regioncache.geometry import FRAMES
 from regioncache.hashing import content_key
 from regioncache.schema import SAMPLES, SCHEMA_VERSION, has_side_word, huggingface_metadata
-from regioncache.sources.record import Category, Regions, Reject, Report, member_of
-from regioncache.steps.parse import annotations_key, open_annotations, source_of
+from regioncache.sources.presets import apply_preset, preset_named
+from regioncache.sources.record import Category, Place, Regions, Reject, Report, place_of
+from regioncache.steps.parse import open_annotations
 from regioncache.steps.shard_report import KEY, is_done, write_shard_report
+from regioncache.steps.tables import table_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from regioncache.sources.record import Source
+    import pyarrow as pa
+
+    from regioncache.catalog import TaskType
+    from regioncache.encode.images import StoredImage
     from regioncache.steps.inputs import SplitInputs
 
-VERSION = 1
+VERSION = 2
 Storage = Literal["auto", "original", "fit", "raw", "reference", "none"]
+_ROWS_AT_A_TIME = 64
+SIZE_UNKNOWN = (-1, -1)
 _DECODING_STORAGES = ("auto", "original", "fit")
 
 
@@ -46,6 +53,8 @@ class ConvertOptions:
         max_pixels: larger images are rejected.
         label_map: whether to keep the map of disjoint regions, for fast masks.
         row_group_rows: rows of a row group.
+        preset: the filters that regions pass, a name of ``sources.presets``.
+        task_type: in place of the entry's own.
     """
 
     storage: Storage = "auto"
@@ -54,6 +63,8 @@ class ConvertOptions:
     max_pixels: int = 178_956_970
     label_map: bool = True
     row_group_rows: int = ROW_GROUP_ROWS
+    preset: str = "usable"
+    task_type: TaskType | None = None
 
 
 def convert_shard(
@@ -84,37 +95,45 @@ def convert_shard(
         ConfigError: images in a compressed inner archive cannot be referenced.
         ArchiveError: an archive cannot be read, or a member's checksum is wrong.
     """
-    dataset, split, source = inputs.dataset, inputs.split, source_of(inputs)
-    table_key = annotations_key(annotations)
-    if table_key is None:
+    dataset, split = inputs.dataset, inputs.split
+    options = replace(options, task_type=options.task_type or dataset.task_type)
+    annotations_key = table_key(annotations)
+    if annotations_key is None:
         raise ConfigError(f"{annotations} is not the output of `regioncache parse`; run that step first")
     key = content_key(
         "convert",
         VERSION,
-        annotations=table_key,
-        dataset=[dataset.name, dataset.task_type, dataset.exif, dataset.coco_image_ids],
+        annotations=annotations_key,
+        dataset=[
+            dataset.name,
+            dataset.exif,
+            dataset.coco_image_ids,
+            dataset.images_without_regions,
+            dataset.size_mismatch,
+        ],
         shard=[inputs.split_name, shard, split.shards],
         options=asdict(options),
     )
     if is_done(report_path, out, key):
         return False
     table, categories, _ = open_annotations(annotations)
-    folders = {name: inputs.folder(name) for name in ("images", *source.FOLDERS)}
-    files = {name: inputs.folder_file(folder)[0] for name, folder in folders.items()}
+    folders = inputs.folders()
+    files = {name: [inputs.folder_file(part)[0] for part in parts] for name, parts in folders.items()}
     mine = shard_rows(len(table), split.shards, shard)
     rows = table.slice(mine.start, len(mine))
-    if options.storage == "reference" and files["images"] != inputs.path(folders["images"].archive):
+    image_files = [inputs.archives_dir / dataset.archives[part.archive].path for part in folders["images"]]
+    if options.storage == "reference" and files["images"] != image_files:
         raise ConfigError(
-            f"{dataset.name}: image.storage reference needs images in an archive that is not compressed inside another;"
-            " choose auto"
+            f"{dataset.name}: image.storage reference needs images in archives that are not compressed as a whole or inside"
+            " another; choose auto"
         )
     written = 0
     with ExitStack() as stack:
-        archives = {name: stack.enter_context(OpenArchive(path)) for name, path in files.items()}
+        archives = {name: [stack.enter_context(OpenArchive(path)) for path in paths] for name, paths in files.items()}
         metadata = _metadata(inputs, key, categories, options)
         writer = stack.enter_context(ShardWriter(out, SAMPLES, metadata, row_group_rows=options.row_group_rows))
-        maker = _RowMaker(inputs, source, options, categories, archives)
-        for done, row in enumerate(rows.to_pylist(), 1):
+        maker = _RowMaker(inputs, options, categories, archives)
+        for done, row in enumerate(_dicts(rows), 1):
             made = maker.row(row)
             if made is not None:
                 writer.append(made)
@@ -123,6 +142,12 @@ def convert_shard(
                 progress(done, len(mine))
     write_shard_report(report_path, out, key, written, maker.report)
     return True
+
+
+def _dicts(rows: pa.Table) -> Iterator[dict[str, Any]]:
+    """The rows one after the other, a few at a time: as Python values they take many times the memory."""
+    for start in range(0, len(rows), _ROWS_AT_A_TIME):
+        yield from rows.slice(start, _ROWS_AT_A_TIME).to_pylist()
 
 
 def _metadata(inputs: SplitInputs, key: str, categories: list[Category], options: ConvertOptions) -> dict[str, str]:
@@ -147,70 +172,90 @@ class _RowMaker:
     def __init__(
         self,
         inputs: SplitInputs,
-        source: Source,
         options: ConvertOptions,
         categories: list[Category],
-        archives: Mapping[str, OpenArchive],
+        archives: Mapping[str, Sequence[OpenArchive]],
     ) -> None:
         self.report = Report()
         self._inputs = inputs
-        self._source = source
+        self._source = inputs.source
         self._options = options
+        self._preset = preset_named(options.preset)
         self._categories = {one.category_id: one for one in categories}
         self._archives = archives
-        self._image_archive = inputs.dataset.archives[inputs.folder("images").archive].path
+        dataset = inputs.dataset
+        self._image_archives = [dataset.archives[part.archive].path for part in inputs.folders()["images"]]
 
-    def row(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
+    def row(self, row: dict[str, Any]) -> dict[str, Any] | None:
         """One row of ``samples``, or None if the record was rejected."""
         attempt = Report()  # what a record counts must not stay if it is rejected in the end
         try:
-            _check_size(row["height"], row["width"])
+            if (row["height"], row["width"]) != SIZE_UNKNOWN:
+                _check_size(row["height"], row["width"])
+            place = place_of(row, "images")
+            image = self._load_image(place)
+            self._settle_size(row, image, attempt)
             regions = self._source.regions_of(row, partial(self._read, row), self._categories, attempt)
-            stored = self._stored_image(row)
+            regions = apply_preset(self._preset, regions, row, attempt)
+            if not len(regions.region_id) and self._inputs.dataset.images_without_regions == "leave_out":
+                self.report.add(attempt)
+                raise BadRecordError("no_regions", "no region is left of the image, or none was annotated")
         except BadRecordError as error:
             self.report.reject(Reject(row["image_id"], row["file_name"], error.reason, error.detail))
             return None
         self.report.add(attempt)
-        self._count(regions, stored["image_storage"])
-        return {**stored, **self._annotation_fields(row, regions)}
+        self._count(regions, image)
+        return {**self._image_fields(row["file_name"], place, image), **self._annotation_fields(row, regions)}
 
     def _read(self, row: Mapping[str, Any], folder: str) -> bytes:
-        return self._archives[folder].read(member_of(row, folder))
+        part, member = place_of(row, folder)
+        return self._archives[folder][part].read(member)
 
-    def _count(self, regions: Regions, storage: str) -> None:
-        self.report.count("images")
-        self.report.count("regions", len(regions.region_id))
-        self.report.count("crowd_regions", int(regions.is_crowd.sum()))
-        self.report.count("phrases", sum(map(len, regions.phrases)))
-        self.report.count(f"storage_{storage}")
-
-    def _stored_image(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        member = member_of(row, "images")
+    def _load_image(self, place: Place) -> StoredImage:
         options = self._options
-        policy = "none" if options.storage == "reference" else options.storage
-        stored = store_image(
-            self._archives["images"].read(member),
-            policy=policy,
+        return store_image(
+            self._archives["images"][place.part].read(place.member),
+            policy="none" if options.storage == "reference" else options.storage,
             frame_px=options.frame_px,
             check=options.check,
             max_pixels=options.max_pixels,
         )
-        if (stored.height, stored.width) != (row["height"], row["width"]):
-            raise BadRecordError(
-                "image_size_mismatch",
-                f"expected {row['width']} x {row['height']} as the JSON says, found {stored.width} x {stored.height}",
-            )
-        self.report.count("exif_orientation_ignored", stored.exif_orientation != 1)
-        reference = options.storage == "reference"
+
+    def _settle_size(self, row: dict[str, Any], image: StoredImage, attempt: Report) -> None:
+        """The record's size and the image's must agree; a record without a size takes the image's."""
+        recorded = row["height"], row["width"]
+        if recorded != (image.height, image.width):
+            known = recorded != SIZE_UNKNOWN
+            if known and self._inputs.dataset.size_mismatch == "reject":
+                raise BadRecordError(
+                    "image_size_mismatch",
+                    f"expected {row['width']} x {row['height']} as the annotations say, found {image.width} x {image.height}",
+                )
+            attempt.count("sizes_taken_from_image", known)
+            _check_size(image.height, image.width)
+            row["height"], row["width"] = image.height, image.width
+
+    def _count(self, regions: Regions, image: StoredImage) -> None:
+        storage = "reference" if self._options.storage == "reference" else image.storage
+        self.report.count("images")
+        self.report.count("images_without_regions", not len(regions.region_id))
+        self.report.count("regions", len(regions.region_id))
+        self.report.count("crowd_regions", int(regions.is_crowd.sum()))
+        self.report.count("phrases", sum(map(len, regions.phrases)))
+        self.report.count(f"storage_{storage}")
+        self.report.count("exif_orientation_ignored", image.exif_orientation != 1)
+
+    def _image_fields(self, file_name: str, place: Place, image: StoredImage) -> dict[str, Any]:
+        reference = self._options.storage == "reference"
         return {
-            "image": {"bytes": stored.data, "path": row["file_name"]},
-            "image_storage": "reference" if reference else stored.storage,
-            "image_width": stored.width if reference else stored.stored_width,
-            "image_height": stored.height if reference else stored.stored_height,
-            "image_archive": self._image_archive if reference else "",
-            "image_offset": member.offset if reference else 0,
-            "image_length": member.compressed_bytes if reference else 0,
-            "image_method": member.method if reference else 0,
+            "image": {"bytes": image.data, "path": file_name},
+            "image_storage": "reference" if reference else image.storage,
+            "image_width": image.width if reference else image.stored_width,
+            "image_height": image.height if reference else image.stored_height,
+            "image_archive": self._image_archives[place.part] if reference else "",
+            "image_offset": place.member.offset if reference else 0,
+            "image_length": place.member.compressed_bytes if reference else 0,
+            "image_method": place.member.method if reference else 0,
         }
 
     def _annotation_fields(self, row: Mapping[str, Any], regions: Regions) -> dict[str, Any]:
@@ -222,11 +267,15 @@ class _RowMaker:
             "file_name": row["file_name"],
             "width": row["width"],
             "height": row["height"],
-            "coco_image_id": row["image_id"] if self._inputs.dataset.coco_image_ids else regions.coco_image_id,
-            "task_type": self._inputs.dataset.task_type,
+            "coco_image_id": row["image_id"] if self._inputs.dataset.coco_image_ids else row.get("coco_image_id", -1),
+            "url": row.get("url") or "",
+            "task_type": self._options.task_type,
             "label_map": b"" if ordinals is None else encode_label_map(ordinals()),
+            "semantic_map": b"" if regions.semantic is None else encode_label_map(regions.semantic()),
             "region_id": regions.region_id,
             "box_xyxy": regions.box_xyxy,
+            "published_box_xywh": regions.published_box_xywh,
+            "mask_box_xyxy": regions.mask_box_xyxy,
             "category_id": regions.category_id,
             "category_index": regions.category_index,
             "phrase_count": np.array([len(some) for some in regions.phrases], np.int32),

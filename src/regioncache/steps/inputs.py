@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from regioncache.archive import Member, OpenArchive, list_members, nested_archive
+import msgspec
+
+from regioncache.archive import Member, OpenArchive, inflated_file, list_members, nested_archive, read_member
 from regioncache.errors import ArchiveError, ConfigError
 from regioncache.fetch.verify import archive_sha256, is_verified, verify_whole, write_record
+from regioncache.sources import SOURCES
+from regioncache.sources.record import AnnotationFile, FolderPart, MemberFolder
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
     from pathlib import Path
 
-    from regioncache.catalog import Dataset, Folder, Split
+    from regioncache import catalog
+    from regioncache.sources.record import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +29,16 @@ class SplitInputs:
         dataset: the catalog entry.
         split_name: which split.
         archives_dir: the folder that archives are fetched to.
-        spool_dir: where a deflated inner archive is inflated to.
+        spool_dir: where compressed archives are inflated to.
     """
 
-    dataset: Dataset
+    dataset: catalog.Dataset
     split_name: str
     archives_dir: Path
     spool_dir: Path
 
     @property
-    def split(self) -> Split:
+    def split(self) -> catalog.Split:
         """The split's part of the catalog entry.
 
         Raises:
@@ -43,9 +49,30 @@ class SplitInputs:
             raise ConfigError(f"{self.dataset.name} has no split {self.split_name!r}; it has {', '.join(splits)}")
         return splits[self.split_name]
 
-    def path(self, archive: str) -> Path:
-        """Where the archive of that key lies."""
-        return self.archives_dir / self.dataset.archives[archive].path
+    @property
+    def source(self) -> Source:
+        """The reader of the dataset's format.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        kind = self.dataset.format
+        if kind not in SOURCES:
+            raise ConfigError(f"{self.dataset.name}: format {kind!r} is none of {', '.join(sorted(SOURCES))}")
+        return SOURCES[kind]
+
+    def options(self) -> Any:  # noqa: ANN401  (each format's own)
+        """The entry's choices for the split, in the format's own type.
+
+        Raises:
+            ConfigError: a choice is unknown to the format, missing, or of another type.
+        """
+        try:
+            return msgspec.convert(self.dataset.options_of(self.split_name), self.source.Options)
+        except msgspec.ValidationError as error:
+            raise ConfigError(
+                f"{self.dataset.name}, split {self.split_name}: options of the format {self.dataset.format}: {error}"
+            ) from error
 
     def sha256s(self) -> dict[str, str]:
         """The sha256 of every archive that the split reads, by key.
@@ -53,49 +80,80 @@ class SplitInputs:
         Raises:
             ArchiveError: a file is not the archive of the catalog entry, such as one that was put there by hand.
         """
-        return {key: self._verified_sha256(key) for key in self.split.archive_keys()}
+        return {key: self.verified_sha256(key) for key in self.split.archive_keys()}
 
-    def _verified_sha256(self, key: str) -> str:
-        path, archive = self.path(key), self.dataset.archives[key]
+    def verified_sha256(self, key: str) -> str:
+        """The sha256 of one archive, as ``sha256s``."""
+        path, archive = self._fetched(key), self.dataset.archives[key]
         if not is_verified(path, archive):
             write_record(path, verify_whole(path, archive))
         return archive_sha256(path)
 
-    def annotation_bytes(self) -> tuple[bytes, str]:
-        """The annotation file, and what to call it in errors.
+    def _fetched(self, key: str) -> Path:
+        return self.archives_dir / self.dataset.archives[key].path
+
+    def readable(self, key: str) -> Path:
+        """The file that an archive's members are read from: itself, or what it was inflated to.
 
         Raises:
-            ArchiveError: the archive has no such member.
+            ArchiveError: it cannot be inflated.
         """
-        path, wanted = self.path(self.split.annotations.archive), self.split.annotations.member
-        if wanted is None:
-            return path.read_bytes(), str(path)
-        with OpenArchive(path) as archive:
-            return archive.read(_member(path, wanted)), f"{path}: {wanted}"
+        path = self._fetched(key)
+        if self.dataset.archives[key].kind != "gzip":
+            return path
+        return inflated_file(path, self.spool_dir, content=self.verified_sha256(key))
 
-    def folder(self, name: str) -> Folder:
-        """The split's folder of that name, ``images`` or ``panoptic``.
+    def files(self, stack: ExitStack) -> dict[str, AnnotationFile]:
+        """The annotation files, by the format's name for each; stored ones are mapped for as long as ``stack`` is open.
 
         Raises:
-            ConfigError: the split has none.
+            ConfigError: the split lacks a file that the format needs.
+            ArchiveError: an archive has no such member.
         """
-        folder: Folder | None = getattr(self.split, name)
-        if folder is None:
-            raise ConfigError(
-                f"{self.dataset.name}, split {self.split_name}: the format {self.dataset.format} needs `{name}`, which says where"
-                " those files lie; add it to the catalog entry"
-            )
-        return folder
+        missing = [name for name in self.source.FILES if name not in self.split.files]
+        if missing:
+            raise self._lacks("files", missing)
+        return {name: self.file(member, stack) for name, member in self.split.files.items()}
 
-    def folder_file(self, folder: Folder) -> tuple[Path, Member | None]:
+    def file(self, wanted: catalog.Member, stack: ExitStack) -> AnnotationFile:
+        """One file of an archive, or the archive itself where it is the file."""
+        path = self.readable(wanted.archive)
+        archive = stack.enter_context(OpenArchive(path))
+        if wanted.member is None:
+            return AnnotationFile(str(path), archive.buffer)
+        data = read_member(archive.buffer, _member(path, wanted.member), archive=path)
+        return AnnotationFile(f"{path}: {wanted.member}", data)
+
+    def folders(self) -> dict[str, tuple[catalog.Folder, ...]]:
+        """The parts of each folder that the format reads.
+
+        Raises:
+            ConfigError: the split lacks one.
+        """
+        names = ("images", *self.source.FOLDERS)
+        missing = [name for name in names if not self.split.folder_parts(name)]
+        if missing:
+            raise self._lacks("folders", missing)
+        return {name: self.split.folder_parts(name) for name in names}
+
+    def _lacks(self, section: str, missing: list[str]) -> ConfigError:
+        return ConfigError(
+            f"{self.dataset.name}, split {self.split_name}: the format {self.dataset.format} needs {', '.join(missing)} under"
+            f" `{section}`; say in the catalog entry where to find them"
+        )
+
+    def folder_file(self, part: catalog.Folder) -> tuple[Path, Member | None]:
         """The file that a folder's members are read from, and the window of it that is their archive."""
-        path = self.path(folder.archive)
-        return (path, None) if folder.nested is None else nested_archive(path, _member(path, folder.nested), self.spool_dir)
+        path = self.readable(part.archive)
+        return (path, None) if part.nested is None else nested_archive(path, _member(path, part.nested), self.spool_dir)
 
-    def members(self, folder: Folder) -> dict[str, Member]:
-        """The members of a folder's archive, by their full name."""
-        path, window = self.folder_file(folder)
-        return list_members(path, within=window)
+    def member_folder(self, parts: tuple[catalog.Folder, ...]) -> MemberFolder:
+        """What a folder's archives hold."""
+        found = []
+        for part in parts:
+            path, window = self.folder_file(part)
+            found.append(FolderPart(list_members(path, within=window), part.prefix))
+        return MemberFolder(found)
 
 
 def _member(path: Path, name: str) -> Member:

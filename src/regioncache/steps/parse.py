@@ -3,105 +3,106 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import msgspec
-import pyarrow as pa
 
-from regioncache.atomic import atomic_path
 from regioncache.errors import AnnotationError, ConfigError
 from regioncache.hashing import content_key
-from regioncache.sources import SOURCES
-from regioncache.sources.record import Category, MemberFolder, Parsed, Report
+from regioncache.sources.leakage import leave_out
+from regioncache.sources.record import Category, Parsed, Report
+from regioncache.steps.guard import open_guard
+from regioncache.steps.tables import map_table, table_key, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regioncache.sources.record import Source
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
     from regioncache.steps.inputs import SplitInputs
 
-VERSION = 1
-_KEY, _CATEGORIES, _REPORT = b"key", b"categories", b"report"
+VERSION = 2
+_CATEGORIES, _REPORT = b"categories", b"report"
 
 
-def source_of(inputs: SplitInputs) -> Source:
-    """The reader of the dataset's format.
+def parse_annotations(inputs: SplitInputs, out: Path, *, guard: Path | None = None) -> bool:
+    """Decode the split's annotation files into ``out``, an Arrow IPC file sorted by image id.
 
-    Raises:
-        ConfigError: there is none.
-    """
-    kind = inputs.dataset.format
-    if kind not in SOURCES:
-        raise ConfigError(f"{inputs.dataset.name}: format {kind!r} is none of {', '.join(sorted(SOURCES))}")
-    return SOURCES[kind]
-
-
-def parse_annotations(inputs: SplitInputs, out: Path) -> bool:
-    """Decode the split's annotation file into ``out``, an Arrow IPC file sorted by image id.
+    Args:
+        inputs: the split's archives.
+        out: the table.
+        guard: the list of guarded photos (step ``guard``), used where the split asks for it; None guards nothing.
 
     Returns:
         Whether anything was done; False where ``out`` already holds the result of the same inputs.
 
     Raises:
-        AnnotationError: the file cannot be used, or its counts are not the catalog's.
+        AnnotationError: a file cannot be used, or its counts are not the catalog's.
         ArchiveError: an archive cannot be read.
+        ConfigError: the catalog entry lacks a file, folder or option that the format needs.
     """
-    source, split = source_of(inputs), inputs.split
-    folders = {name: inputs.folder(name) for name in ("images", *source.FOLDERS)}
-    key = content_key("parse", VERSION, split=msgspec.to_builtins(split), archives=inputs.sha256s())
-    if out.exists() and annotations_key(out) == key:
-        return False
-    data, name = inputs.annotation_bytes()
-    table, categories, report = source.parse(
-        data,
-        name=name,
-        folders={key: MemberFolder(inputs.members(folder), folder.prefix) for key, folder in folders.items()},
+    dataset, split, options = inputs.dataset, inputs.split, inputs.options()
+    guarded = open_guard(guard) if guard is not None and split.leakage_guard else None
+    key = content_key(
+        "parse",
+        VERSION,
+        split=msgspec.to_builtins(split),
+        format=[dataset.format, msgspec.to_builtins(options), dataset.coco_image_ids, dataset.expected_categories],
+        archives=inputs.sha256s(),
+        guard=None if guarded is None else guarded.key,
     )
-    _check_counts(inputs, name, report.counts["images_listed"], len(categories))
+    if out.exists() and table_key(out) == key:
+        return False
+    folders = {name: inputs.member_folder(parts) for name, parts in inputs.folders().items()}
+    with ExitStack() as stack:
+        files = inputs.files(stack)
+        table, categories, report = inputs.source.parse(files, folders, options)
+    _check_counts(inputs, report, len(categories))
+    if guarded is not None:
+        table = leave_out(table, _coco_image_ids(inputs, table), guarded.table, report)
     metadata = {
-        _KEY: key,
         _CATEGORIES: json.dumps([asdict(one) for one in categories]),
         _REPORT: json.dumps(report.to_json(), sort_keys=True),
     }
-    table = table.replace_schema_metadata(metadata)
-    with (
-        atomic_path(out) as temporary,
-        pa.OSFile(str(temporary), "wb") as sink,
-        pa.ipc.new_file(sink, table.schema) as writer,
-    ):
-        writer.write_table(table)
+    write_table(out, table, key, metadata)
     return True
 
 
-def _check_counts(inputs: SplitInputs, name: str, images: int, categories: int) -> None:
+def _coco_image_ids(inputs: SplitInputs, table: pa.Table) -> NDArray[np.int64]:
+    if "coco_image_id" in table.schema.names:
+        return table["coco_image_id"].to_numpy()
+    if inputs.dataset.coco_image_ids:
+        return table["image_id"].to_numpy()
+    raise ConfigError(
+        f"{inputs.dataset.name}, split {inputs.split_name}: leakage_guard needs COCO's image ids, but the format"
+        f" {inputs.dataset.format} gives none and the entry does not say `coco_image_ids: true`"
+    )
+
+
+def _check_counts(inputs: SplitInputs, report: Report, categories: int) -> None:
+    split, counts = inputs.split, report.counts
     for what, expected, found in (
-        ("images", inputs.split.expected_images, images),
+        ("images", split.expected_images, counts["images_listed"]),
+        ("regions", split.expected_regions, counts.get("regions_listed")),
         ("categories", inputs.dataset.expected_categories, categories),
     ):
         if expected is not None and expected != found:
             raise AnnotationError(
-                name,
-                f"lists another number of {what} than the catalog entry {inputs.dataset.name} says",
+                f"{inputs.dataset.name}, split {inputs.split_name}",
+                f"the annotations list another number of {what} than the catalog entry says",
                 expected=expected,
                 found=found,
-                remedy="Fetch the archive again, or correct the catalog entry if the publisher changed it",
+                remedy="Fetch the archives again, or correct the catalog entry if the publisher changed them",
             )
 
 
 def open_annotations(path: Path) -> Parsed:
     """Map a parsed table; nothing is read until a slice of it is used."""
-    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    table = map_table(path)
     metadata = table.schema.metadata
     categories = [Category(**one) for one in json.loads(metadata[_CATEGORIES])]
     return Parsed(table, categories, Report.from_json(json.loads(metadata[_REPORT])))
-
-
-def annotations_key(path: Path) -> str | None:
-    """The content key of a parsed table, or None where the file is no such table."""
-    try:
-        metadata = pa.ipc.open_file(pa.memory_map(str(path))).schema.metadata or {}
-    except (pa.ArrowInvalid, OSError):
-        return None
-    key: bytes | None = metadata.get(_KEY)
-    return None if key is None else key.decode()

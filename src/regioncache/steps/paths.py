@@ -69,6 +69,11 @@ class BuildPaths:
         return self.part(SAMPLES, shard)
 
 
+def guard_path(work_dir: Path) -> Path:
+    """The list of guarded photos, shared by all datasets."""
+    return work_dir / "leakage_guard.arrow"
+
+
 def tokens_kind(name: str) -> str:
     """The folder of a tokens side-car below a cache."""
     return f"{TOKENS}/{name}"

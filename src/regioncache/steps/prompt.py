@@ -13,6 +13,7 @@ from regioncache.cache.writer import ShardWriter
 from regioncache.encode.prompts import low_res_ordinals, low_res_rles, region_points
 from regioncache.geometry import Frame, frame_named
 from regioncache.hashing import content_key
+from regioncache.masks import with_background
 from regioncache.schema import PROMPTS, SCHEMA_VERSION
 from regioncache.sources.record import Report
 from regioncache.steps.shard_report import KEY, is_done, write_shard_report
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-VERSION = 1
-_COLUMNS = ["image_id", "width", "height", "region_id", "segmentation", "label_map"]
+VERSION = 2
+_COLUMNS = ["image_id", "width", "height", "region_id", "box_xyxy", "segmentation", "label_map"]
 
 
 def prompt_shard(
@@ -89,6 +90,7 @@ def _prompts_of(row: Mapping[str, Any], frame: Frame, points_per_region: int, se
     height, width = row["height"], row["width"]
     points = region_points(
         counts,
+        row["box_xyxy"],
         height,
         width,
         points_per_region=points_per_region,
@@ -102,7 +104,7 @@ def _prompts_of(row: Mapping[str, Any], frame: Frame, points_per_region: int, se
         ordinals = decode_label_map(compressed, height, width, len(counts))
         low_res_map = encode_label_map(low_res_ordinals(ordinals, frame))
     else:
-        low_res_segmentation = [one.decode("ascii") for one in low_res_rles(counts, height, width, frame)]
+        low_res_segmentation = [one.decode("ascii") for one in low_res_rles(with_background(counts, height, width), height, width, frame)]
     return {
         "image_id": row["image_id"],
         "point_xy": points.reshape(-1),

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections import Counter
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from regioncache.cache.layout import (
 from regioncache.cache.open_rows import check_token_key
 from regioncache.errors import CacheError, RejectBudgetError
 from regioncache.hashing import content_key, sha256_file
-from regioncache.schema import REJECTS
+from regioncache.schema import ON_PURPOSE, REJECTS
 from regioncache.sources.record import Report
 from regioncache.steps.parse import open_annotations
 from regioncache.steps.paths import prompts_kind, tokens_kind
@@ -44,14 +45,22 @@ if TYPE_CHECKING:
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "pyarrow", "pycocotools", "regioncache", "simplejpeg")
 
 
-def publish_split(paths: BuildPaths, *, tokenizers: Sequence[str], frames: Sequence[str], reject_budget: float) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class RejectBudget:
+    """The largest shares of a split's listed images and regions that may be rejected; see ``schema.ON_PURPOSE``."""
+
+    images: float = 0.0
+    regions: float = 0.0
+
+
+def publish_split(paths: BuildPaths, *, tokenizers: Sequence[str], frames: Sequence[str], budget: RejectBudget) -> dict[str, Any]:
     """Publish one split.
 
     Args:
         paths: the split and its folders.
         tokenizers: names of the tokens side-cars.
         frames: names of the prompts side-cars.
-        reject_budget: largest share of listed images that may be rejected.
+        budget: the largest shares of images and of regions that may be rejected.
 
     Returns:
         The contents of ``stats.json``.
@@ -67,7 +76,7 @@ def publish_split(paths: BuildPaths, *, tokenizers: Sequence[str], frames: Seque
     total = _total(open_annotations(paths.annotations).report, samples, tokens, prompts)
     stats = _stats(inputs, total)
     _write_rejects(paths.work / REJECTS_NAME, inputs.split_name, total)
-    _check_budget(inputs, total, reject_budget, paths.work / REJECTS_NAME)
+    _check_budget(inputs, total, budget, paths.work / REJECTS_NAME)
     for name in tokenizers:
         for shard in range(inputs.split.shards):
             check_token_key(paths.part(tokens_kind(name), shard), _tokenizer_key(paths.tokenizer(name)))
@@ -162,16 +171,24 @@ def _write_rejects(path: Path, split: str, total: Report) -> None:
         pq.write_table(pa.Table.from_pylist(rows, schema=REJECTS), temporary)
 
 
-def _check_budget(inputs: SplitInputs, total: Report, budget: float, where: Path) -> None:
-    listed, rejected = total.counts["images_listed"], len({one.image_id for one in total.rejects})
-    if rejected > budget * listed:
-        reasons = Counter(one.reason for one in total.rejects).most_common(4)
-        raise RejectBudgetError(
-            f"{inputs.dataset.name}, split {inputs.split_name}: {rejected} of {listed} images were rejected, which is more"
-            f" than rejects.budget allows (expected at most {budget * listed:g}, found {rejected}):"
-            f" {', '.join(f'{reason} {times}' for reason, times in reasons)}. Look at {where}, then mend the archives, or"
-            " raise rejects.budget in config.yaml if the loss is acceptable"
-        )
+def _check_budget(inputs: SplitInputs, total: Report, budget: RejectBudget, where: Path) -> None:
+    faults = [one for one in total.rejects if one.reason not in ON_PURPOSE]
+    images = {one.image_id for one in faults if one.region_id < 0}
+    regions = [one for one in faults if one.region_id >= 0]
+    regions_listed = total.counts.get("regions_listed", total.counts.get("regions", 0) + len(regions))
+    for key, what, share, rejected, listed in (
+        ("budget", "images", budget.images, len(images), total.counts["images_listed"]),
+        ("region_budget", "regions", budget.regions, len(regions), regions_listed),
+    ):
+        if rejected > share * listed:
+            of_kind = [one for one in faults if (one.region_id < 0) == (what == "images")]
+            reasons = Counter(one.reason for one in of_kind).most_common(4)
+            raise RejectBudgetError(
+                f"{inputs.dataset.name}, split {inputs.split_name}: {rejected} of {listed} {what} were rejected, which is more"
+                f" than rejects.{key} allows (expected at most {share * listed:g}, found {rejected}):"
+                f" {', '.join(f'{reason} {times}' for reason, times in reasons)}. Look at {where}, then mend the archives, or"
+                f" raise rejects.{key} in config.yaml if the loss is acceptable, for all datasets or for this one"
+            )
 
 
 def _tokenizer_key(snapshot: Path) -> str:

@@ -1,0 +1,1 @@
+"""Caches as the files that other programs read: semantic PNGs, COCO panoptic, COCO instances."""
