@@ -13,6 +13,7 @@ from regioncache.sources import (
     refcoco,
     table,
     v3det,
+    visual_genome,
 )
 
 if TYPE_CHECKING:
@@ -27,4 +28,5 @@ SOURCES: dict[str, Source] = {
     "refcoco": refcoco,
     "table": table,
     "v3det": v3det,
+    "visual_genome": visual_genome,
 }
