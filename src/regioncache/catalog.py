@@ -160,8 +160,9 @@ class Split(_Entry, frozen=True):
 
     def archive_keys(self) -> list[str]:
         """The archives that this split reads, each once, in the order of first use."""
-        parts = (*self.files.values(), *(part for name in self.folders for part in self.folder_parts(name)))
-        return list(dict.fromkeys(part.archive for part in parts))
+        keys = [member.archive for member in self.files.values()]
+        keys += [part.archive for name in self.folders for part in self.folder_parts(name)]
+        return list(dict.fromkeys(keys))
 
 
 class Dataset(_Entry, frozen=True):

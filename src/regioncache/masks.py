@@ -136,7 +136,7 @@ def mask_areas(counts: Sequence[bytes]) -> NDArray[np.int64]:
 
 def mask_boxes(counts: Sequence[bytes], height: int, width: int) -> NDArray[np.float32]:
     """The box of each mask's pixels, xyxy, float32 (n, 4): x2 and y2 lie past the last pixel; zeros for an empty mask."""
-    boxes = pycoco.toBbox([{"size": [height, width], "counts": one} for one in counts]).reshape(-1, 4)
+    boxes: NDArray[np.float64] = pycoco.toBbox([{"size": [height, width], "counts": one} for one in counts]).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     return boxes.astype(np.float32)
 

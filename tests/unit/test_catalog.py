@@ -111,7 +111,10 @@ BAD_ENTRIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda e: e["splits"]["val"]["folders"]["images"].update(prefx="x"),
         "splits.val.folders.images: Object contains unknown field `prefx`, found .* archive, prefix, prefx",
     ),
-    "no place": (lambda e: e["archives"]["panoptic"].pop("local"), "archives.panoptic: Object needs `urls`, `local` or `by_hand`"),
+    "no place": (
+        lambda e: e["archives"]["panoptic"].pop("local"),
+        "archives.panoptic: Object needs `urls`, `local` or `by_hand`",
+    ),
     "empty urls": (lambda e: e["archives"]["panoptic"].update(urls=[]), "archives.panoptic.urls: Expected `array` of"),
     "scheme": (
         lambda e: e["archives"]["panoptic"].update(urls=["http://a.org", "ftp://b.org"]),

@@ -33,6 +33,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     forbid_network(workspace)
     return workspace
 
+
 GUARD_ARCHIVES = 3  # RefCOCO, RefCOCO+ and RefCOCOg: whose photos a training split must not hold
 
 

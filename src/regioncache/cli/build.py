@@ -84,7 +84,9 @@ def parse(
     archives: Archives = ARCHIVES,
     work: Work = WORK,
     cache: Cache = CACHE,
-    leakage_guard: Annotated[bool, typer.Option(help="Leave out the photos that `guard` lists, where the entry says so.")] = False,
+    leakage_guard: Annotated[
+        bool, typer.Option(help="Leave out the photos that `guard` lists, where the entry says so.")
+    ] = False,
 ) -> None:
     """Decode a split's annotation files, once, into a table that every shard maps."""
     paths = _paths(entry, split, archives, work, cache)

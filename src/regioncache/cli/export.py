@@ -44,9 +44,7 @@ class Names(StrEnum):
 
 
 Out = Annotated[Path, typer.Argument(help="The folder to write; it must not hold anything yet.")]
-IdsOfImages = Annotated[
-    ImageIds, typer.Option("--image-id", help="Ids of images in JSON: numbers or stems of file names.")
-]
+IdsOfImages = Annotated[ImageIds, typer.Option("--image-id", help="Ids of images in JSON: numbers or stems of file names.")]
 NamesOfInstances = Annotated[Names, typer.Option("--names", help="Names of the categories of instances.")]
 
 _OTHER_NAMES: dict[Names, Callable[[], dict[int, str]]] = {Names.ade20k_instance: ade20k_panoptic.instance_names}

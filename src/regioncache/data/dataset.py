@@ -57,7 +57,8 @@ class ParquetRegionDataset:
     input_points         float64 (n, k, 2)      with ``prompts``: points inside the region, xy in the frame
     input_labels         int64 (n, k)           with ``prompts``: 1, foreground
     segmentation         sequence of n dicts    ``masks="rle"``: COCO compressed RLE at source size
-    masks                bool (n, h, w)         ``"lowres"``: in the frame's 256 x 256; ``"dense"``: at source size
+    masks                bool (n, h, w)         ``"lowres"``: in the frame's 256 x 256; ``"dense"``: at source size;
+                                                no pixel where the dataset has no mask for a region
     ==================== ====================== ===========================================================
 
     Arrays that share memory with the mapped file are read-only, and may lie at odd addresses: copy before you change them or

@@ -26,7 +26,7 @@ class RLE(TypedDict):
 
 
 class RegionRLEs(Sequence[RLE]):
-    """The RLEs of an image's chosen regions, split and made into dicts when asked for.
+    """The RLEs of an image's chosen regions, split and made into dicts when asked for; no pixel where there is no mask.
 
     Args:
         counts: the image's RLE counts.
@@ -54,7 +54,8 @@ class RegionRLEs(Sequence[RLE]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"region {index} of {len(self)}")
         region = index if self._regions is None else int(self._regions[index])
-        return {"size": list(self._size_hw), "counts": self._counts[region]}
+        (counts,) = with_background([self._counts[region]], *self._size_hw)
+        return {"size": list(self._size_hw), "counts": counts}
 
 
 def _chosen(regions: NDArray[np.int64] | None, count: int) -> NDArray[np.int64]:

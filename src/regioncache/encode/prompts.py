@@ -92,9 +92,11 @@ _NO_DRAWS = np.empty(0)
 def _points_in_box(box_xyxy: NDArray[np.float64], height: int, width: int, draws: NDArray[np.float64]) -> NDArray[np.int64]:
     """The middle pixel (x, y) of those that a box touches, then those at these fractions of their column-major order."""
     first = np.minimum(np.floor(box_xyxy[:2]), [width - 1, height - 1]).astype(np.int64)
-    columns, rows = np.maximum(np.ceil(box_xyxy[2:]).astype(np.int64) - first, 1)
-    places = np.concatenate(([[(columns - 1) // 2, (rows - 1) // 2]], np.column_stack(np.divmod((draws * columns * rows).astype(np.int64), rows))))
-    return first + places
+    columns, rows = np.maximum(np.ceil(box_xyxy[2:]).astype(np.int64) - first, 1).tolist()
+    middle = [[(columns - 1) // 2, (rows - 1) // 2]]
+    drawn = np.column_stack(np.divmod((draws * (columns * rows)).astype(np.int64), rows))
+    points: NDArray[np.int64] = first + np.concatenate((middle, drawn))
+    return points
 
 
 def _most_interior_xy(start: NDArray[np.int64], length: NDArray[np.int64], height: int) -> tuple[int, int]:

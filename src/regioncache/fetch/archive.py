@@ -141,7 +141,10 @@ def _publish(part: Path, destination: Path, sha256: str) -> None:
 
 
 def _not_found(archive: Archive, destination: Path, failures: Sequence[str]) -> str:
-    tried = "".join(f"\n  {number}. {failure}" for number, failure in enumerate(failures, start=1)) or "\n  nothing: it has no address"
+    tried = (
+        "".join(f"\n  {number}. {failure}" for number, failure in enumerate(failures, start=1))
+        or "\n  nothing: it has no address"
+    )
     if archive.by_hand is not None:
         tried += f"\nIt is to be placed by hand: {archive.by_hand}."
     size = "" if archive.bytes is None else f", {archive.bytes} bytes"

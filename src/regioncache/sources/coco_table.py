@@ -131,12 +131,11 @@ class UsableRegions:
         box, category = self._columns["box_xywh"], self._columns["category_id"]
         # Sorting by six columns takes long: regions of equal hashes are found first, and only those are compared.
         hashes = self._row[self._chosen].astype(np.uint64)
-        with np.errstate(over="ignore"):
-            for values in (category.astype(np.int64), *box.T):
-                # Adding 0.0 makes -0.0 and 0.0 one number.
-                bits = (values + 0)[self._chosen].view(np.uint64)
-                hashes = (hashes ^ bits) * _MIX
-                hashes ^= hashes >> np.uint64(29)
+        for values in (category.astype(np.int64), *box.T):
+            bits = (values[self._chosen] + 0).view(np.uint64)  # + 0 makes -0.0 and 0.0 one number
+            hashes ^= bits
+            hashes *= _MIX
+            hashes ^= hashes >> np.uint64(29)
         ranked = np.sort(hashes)
         doubled = np.unique(ranked[1:][ranked[1:] == ranked[:-1]])
         del ranked

@@ -56,8 +56,7 @@ def plain_words(phrase: str) -> str:
 
 
 def _lies_in_image(regions: Regions) -> tuple[Regions, NDArray[np.bool_]]:
-    sides = regions.box_xyxy[:, 2:] - regions.box_xyxy[:, :2]
-    return regions, (sides > 0).all(axis=1)
+    return regions, np.all(regions.box_xyxy[:, 2:] > regions.box_xyxy[:, :2], axis=1)
 
 
 def _with_plain_words(regions: Regions) -> tuple[Regions, NDArray[np.bool_]]:

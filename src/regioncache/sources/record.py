@@ -92,9 +92,18 @@ class Source(Protocol):
 
     FILES: tuple[str, ...]
     FOLDERS: tuple[str, ...]
-    Options: type[msgspec.Struct]
 
-    def parse(self, files: Mapping[str, AnnotationFile], folders: Mapping[str, MemberFolder], options: Any) -> Parsed:  # noqa: ANN401  (each format's own)
+    @property
+    def Options(self) -> type[msgspec.Struct]:  # noqa: N802  (a class of the module)
+        """What a catalog entry may choose."""
+
+    def parse(
+        self,
+        files: Mapping[str, AnnotationFile],
+        folders: Mapping[str, MemberFolder],
+        options: Any,  # noqa: ANN401  (each format's own)
+        /,
+    ) -> Parsed:
         """Decode the annotation files and join them with what the archives hold.
 
         Args:
@@ -107,7 +116,7 @@ class Source(Protocol):
         """
 
     def regions_of(
-        self, row: Mapping[str, Any], read: Callable[[str], bytes], categories: Mapping[int, Category], report: Report
+        self, row: Mapping[str, Any], read: Callable[[str], bytes], categories: Mapping[int, Category], report: Report, /
     ) -> Regions:
         """The regions of one image.
 
@@ -222,22 +231,20 @@ class Regions(NamedTuple):
     def chosen(self, keep: NDArray[np.bool_]) -> Regions:
         """The regions that ``keep``, bool (n,), names; their pixels in the map of regions become no region's."""
         places = np.flatnonzero(keep)
-        arrays = {
-            name: value[places] for name, value in self._asdict().items() if isinstance(value, np.ndarray)
-        }  # every array field has one entry per region
-        phrases, counts = ([some[k] for k in places] for some in (self.phrases, self.counts))
+        arrays: dict[str, Any] = {name: value[places] for name, value in self._asdict().items() if isinstance(value, np.ndarray)}
         ordinals = None if self.ordinals is None else partial(_renumbered, self.ordinals, places, len(keep))
+        phrases, counts = [self.phrases[k] for k in places], [self.counts[k] for k in places]
         return self._replace(**arrays, phrases=phrases, counts=counts, ordinals=ordinals)
 
 
 def _renumbered(
     ordinals: Callable[[], NDArray[np.uint8] | NDArray[np.uint16]], places: NDArray[np.int64], count: int
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    kind = np.uint8 if len(places) <= np.iinfo(np.uint8).max else np.uint16
-    numbers = np.zeros(count + 1, kind)
+    numbers = np.zeros(count + 1, np.uint16)
     numbers[places + 1] = np.arange(1, len(places) + 1)
-    found: NDArray[np.uint8] | NDArray[np.uint16] = numbers[ordinals()]
-    return found
+    if len(places) <= np.iinfo(np.uint8).max:
+        return numbers.astype(np.uint8)[ordinals()]
+    return numbers[ordinals()]
 
 
 def make_regions(
@@ -281,8 +288,8 @@ def make_regions(
         box_xyxy=clip_xyxy(corners, *size_hw).astype(np.float32),
         published_box_xywh=published,
         mask_box_xyxy=mask_box,
-        category_id=np.array([one.category_id for one in categories], np.int32) if categories is not None else np.full(n, -1, np.int32),
-        category_index=np.array([one.index for one in categories], np.int32) if categories is not None else np.full(n, -1, np.int32),
+        category_id=np.array([-1] * n if categories is None else [one.category_id for one in categories], np.int32),
+        category_index=np.array([-1] * n if categories is None else [one.index for one in categories], np.int32),
         phrases=phrases,
         counts=counts if counts is not None else [b""] * n,
         area=sizes,

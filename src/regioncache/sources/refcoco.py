@@ -62,6 +62,7 @@ class _Image(msgspec.Struct, gc=False):
     file_name: str
     width: _Int32
     height: _Int32
+    coco_url: str = ""
 
 
 class _Annotation(msgspec.Struct, gc=False):
@@ -106,6 +107,7 @@ FOLDERS: tuple[str, ...] = ()
 TABLE = pa.schema(
     [
         *IMAGE_FIELDS,
+        ("url", pa.string()),
         *place_fields("images"),
         ("region_id", pa.list_(pa.int64())),
         ("category_id", pa.list_(pa.int32())),
@@ -241,6 +243,7 @@ def _table(rows: list[tuple[_Image, Place, list[tuple[Ref, _Annotation]]]], opti
             "file_name": [image.file_name for image, _, _ in rows],
             "width": [image.width for image, _, _ in rows],
             "height": [image.height for image, _, _ in rows],
+            "url": [image.coco_url for image, _, _ in rows],
             **place_columns("images", [place for _, place, _ in rows]),
             "region_id": [[ref.ref_id for ref, _ in pairs] for *_, pairs in rows],
             "category_id": [[one.category_id for _, one in pairs] for *_, pairs in rows],

@@ -120,7 +120,7 @@ def _records(name: str, data: memoryview, options: Options) -> Iterator[Any]:
         raise AnnotationError(
             name,
             f"neither Parquet, JSON lines nor a JSON list: {error}",
-            remedy="Write one JSON object per line, such as {\"image\": \"a.jpg\", \"boxes\": [[0, 0, 9, 9]], \"phrases\": [\"a cup\"]}",
+            remedy='Write one JSON object per line, such as {"image": "a.jpg", "boxes": [[0, 0, 9, 9]], "phrases": ["a cup"]}',
         ) from error
 
 

@@ -73,6 +73,7 @@ FOLDERS: tuple[str, ...] = ()
 TABLE = pa.schema(
     [
         *IMAGE_FIELDS,
+        ("url", pa.string()),
         ("coco_image_id", pa.int64()),
         *place_fields("images"),
         ("region_id", pa.list_(pa.int64())),
@@ -182,6 +183,7 @@ def _batches(rows: Iterable[_Row]) -> Iterator[pa.Table]:
                 "file_name": [one.file_name for one in images],
                 "width": [one.photo.width for one in images],
                 "height": [one.photo.height for one in images],
+                "url": [one.photo.url for one in images],
                 "coco_image_id": [-1 if one.photo.coco_id is None else one.photo.coco_id for one in images],
                 **place_columns("images", [one.place for one in images]),
                 "region_id": [[one.region_id for one in row.regions] for row in batch],

@@ -196,14 +196,15 @@ class _RowMaker:
             image = self._load_image(place)
             self._settle_size(row, image, attempt)
             regions = self._source.regions_of(row, partial(self._read, row), self._categories, attempt)
-            regions = apply_preset(self._preset, regions, row, attempt)
-            if not len(regions.region_id) and self._inputs.dataset.images_without_regions == "leave_out":
-                self.report.add(attempt)
-                raise BadRecordError("no_regions", "no region is left of the image, or none was annotated")
         except BadRecordError as error:
             self.report.reject(Reject(row["image_id"], row["file_name"], error.reason, error.detail))
             return None
+        regions = apply_preset(self._preset, regions, row, attempt)
         self.report.add(attempt)
+        if not len(regions.region_id) and self._inputs.dataset.images_without_regions == "leave_out":
+            detail = "no region is left of the image, or none was annotated"
+            self.report.reject(Reject(row["image_id"], row["file_name"], "no_regions", detail))
+            return None
         self._count(regions, image)
         return {**self._image_fields(row["file_name"], place, image), **self._annotation_fields(row, regions)}
 
@@ -240,6 +241,7 @@ class _RowMaker:
         self.report.count("images")
         self.report.count("images_without_regions", not len(regions.region_id))
         self.report.count("regions", len(regions.region_id))
+        self.report.count("regions_with_mask", sum(map(bool, regions.counts)))
         self.report.count("crowd_regions", int(regions.is_crowd.sum()))
         self.report.count("phrases", sum(map(len, regions.phrases)))
         self.report.count(f"storage_{storage}")

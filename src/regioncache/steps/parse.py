@@ -73,10 +73,10 @@ def parse_annotations(inputs: SplitInputs, out: Path, *, guard: Path | None = No
 
 
 def _coco_image_ids(inputs: SplitInputs, table: pa.Table) -> NDArray[np.int64]:
-    if "coco_image_id" in table.schema.names:
-        return table["coco_image_id"].to_numpy()
-    if inputs.dataset.coco_image_ids:
-        return table["image_id"].to_numpy()
+    column = "coco_image_id" if "coco_image_id" in table.schema.names else "image_id"
+    if column == "coco_image_id" or inputs.dataset.coco_image_ids:
+        ids: NDArray[np.int64] = table[column].to_numpy()
+        return ids
     raise ConfigError(
         f"{inputs.dataset.name}, split {inputs.split_name}: leakage_guard needs COCO's image ids, but the format"
         f" {inputs.dataset.format} gives none and the entry does not say `coco_image_ids: true`"

@@ -104,7 +104,8 @@ def _prompts_of(row: Mapping[str, Any], frame: Frame, points_per_region: int, se
         ordinals = decode_label_map(compressed, height, width, len(counts))
         low_res_map = encode_label_map(low_res_ordinals(ordinals, frame))
     else:
-        low_res_segmentation = [one.decode("ascii") for one in low_res_rles(with_background(counts, height, width), height, width, frame)]
+        low_res = low_res_rles(with_background(counts, height, width), height, width, frame)
+        low_res_segmentation = [one.decode("ascii") for one in low_res]
     return {
         "image_id": row["image_id"],
         "point_xy": points.reshape(-1),
