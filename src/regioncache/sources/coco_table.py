@@ -164,21 +164,21 @@ class UsableRegions:
         if (rows[1:] < rows[:-1]).any():
             order = order[np.argsort(rows, kind="stable")]
         offsets = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=len(self._images.image_id))))).astype(np.int32)
-        columns = self._image_columns()
-        taken = self._columns
+        taken, lists = self._columns, {}
         del taken["image_id"], rows
         self._row, self._chosen = np.zeros(0, np.int32), np.zeros(0, np.int64)
 
         def listed(values: pa.Array) -> pa.ListArray:
             return pa.ListArray.from_arrays(offsets, values)
 
+        # The largest first, as each is there twice while it is put in order.
         boxes = pa.array(taken.pop("box_xywh")[order].reshape(-1))
-        columns["published_box_xywh"] = listed(pa.FixedSizeListArray.from_arrays(boxes, 4))
+        lists["published_box_xywh"] = listed(pa.FixedSizeListArray.from_arrays(boxes, 4))
         for name in ("region_id", "category_id", "area", "is_crowd", "flags"):
-            columns[name] = listed(pa.array(taken.pop(name)[order]))
+            lists[name] = listed(pa.array(taken.pop(name)[order]))
         if "mask_start" in taken:
-            columns["segmentation"] = listed(raw_json(data, taken.pop("mask_start")[order], taken.pop("mask_bytes")[order]))
-        return pa.table(columns)
+            lists["segmentation"] = listed(raw_json(data, taken.pop("mask_start")[order], taken.pop("mask_bytes")[order]))
+        return pa.table({**self._image_columns(), **lists})
 
     def _image_columns(self) -> dict[str, pa.Array]:
         images, places = self._coco.images, self._images.places
