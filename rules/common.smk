@@ -6,14 +6,15 @@ from pathlib import Path
 
 import msgspec
 from regioncache.cache.layout import part_name
-from regioncache.catalog import load_catalog
+from regioncache.catalog import load_entries
 from regioncache.errors import ConfigError
 from regioncache.hashing import content_key
 
 try:
-    CATALOG = load_catalog([Path(folder) for folder in config["catalog_dirs"]])
+    ENTRIES = load_entries([Path(folder) for folder in config["catalog_dirs"]])
 except ConfigError as error:
     raise WorkflowError(str(error)) from error
+CATALOG = {name: dataset for name, (_, dataset) in ENTRIES.items()}
 
 # The command of the environment that runs this workflow, also where that is not activated.
 shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
@@ -45,8 +46,7 @@ wildcard_constraints:
 
 def entry_file(dataset):
     """The catalog entry's file, which steps read; what they depend on is its facts, so a new comment makes nothing again."""
-    files = [Path(folder, f"{dataset}.yaml") for folder in config["catalog_dirs"]]
-    return str(next(file for file in files if file.exists()))
+    return str(ENTRIES[dataset][0])
 
 
 def entry_facts(dataset, *, with_texts=False):
@@ -54,6 +54,11 @@ def entry_facts(dataset, *, with_texts=False):
     facts = msgspec.to_builtins(CATALOG[dataset])
     texts = ("title", "homepage", "licence", "citation", "guards")
     return content_key("entry", 1, facts={key: facts[key] for key in facts if with_texts or key not in texts})
+
+
+def guard_facts(dataset):
+    """A parameter that changes when the files of an entry that name guarded photos do."""
+    return content_key("guards", 1, guards=msgspec.to_builtins(CATALOG[dataset].guards))
 
 
 def archive_files(dataset, split):
@@ -90,10 +95,15 @@ def reject_budget_of(dataset):
 
 
 def local_archive(wildcards):
-    """A local archive is an input of its fetching: this workflow may be what makes it."""
+    """A local archive is an input of its fetching: this workflow may be what makes it. Of a folder, it is what changed last."""
     dataset, key = ARCHIVE_OF_PATH[wildcards.archive]
-    local = CATALOG[dataset].archives[key].local
-    return [local] if local is not None else []
+    archive = CATALOG[dataset].archives[key]
+    if archive.local is None:
+        return []
+    local = Path(archive.local).expanduser()
+    if archive.kind == "folder" and local.is_dir():
+        local = max([local, *local.rglob("*")], key=lambda path: (path.lstat().st_mtime_ns, path))
+    return [str(local)]
 
 
 def tokenizer_files(wildcards):

@@ -21,7 +21,7 @@ rule list_guarded_images:
         runtime=10,
     params:
         entries=[entry_file(name) for name in GUARDS],
-        facts=[entry_facts(name) for name in GUARDS],
+        facts=[guard_facts(name) for name in GUARDS],
         folders=["--archives", ARCHIVES, "--work", WORK],
     shell:
         "regioncache guard {params.entries:q} {params.folders:q}" " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"

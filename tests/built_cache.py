@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
 
 from regioncache.catalog import load_dataset_entry
 from regioncache.demo import draw_demo_archives
@@ -102,3 +104,8 @@ def build(
             )
     publish_split(paths, tokenizers=list(names), frames=list(frames), budget=RejectBudget(reject_budget, region_budget))
     return paths.cache
+
+
+def sample_rows(cache: Path) -> list[dict[str, Any]]:
+    """Every row of ``samples`` as plain Parquet tools read it."""
+    return [row for part in sorted((cache / "samples").glob("*.parquet")) for row in pq.read_table(part).to_pylist()]

@@ -30,6 +30,7 @@ SizeMismatch = Literal["reject", "trust_image"]
 Exif = Literal["ignore"]
 TaskType = Literal["recognition", "caption"]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_NUMBER = re.compile(r"\{n(:0\d+d)?\}")
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,8 +86,8 @@ class Archive(_Entry, frozen=True):
                 raise ValueError("Object needs `numbers` in rising order")
             if self.sha256 is not None or self.bytes is not None:
                 raise ValueError("Object is a series, whose archives have no common `bytes` or `sha256`")
-            if self._numbered(self.numbers[0]).path == self.path:
-                raise ValueError("Object is a series, which needs `{n}` in its `path`")
+            if not all(map(_NUMBER.search, (self.path, *self.urls, self.local or "{n}"))):
+                raise ValueError("Object is a series, which needs `{n}` in its `path`, its `urls` and its `local`")
 
     def series(self, key: str) -> dict[str, Archive]:
         """Itself under its key, or the archives of the series under ``<key>_<number>``."""
@@ -96,7 +97,7 @@ class Archive(_Entry, frozen=True):
 
     def _numbered(self, n: int) -> Archive:
         def filled(text: str) -> str:
-            return re.sub(r"\{n(:0\d+d)?\}", lambda found: format(n, (found[1] or ":d")[1:]), text)
+            return _NUMBER.sub(lambda found: format(n, (found[1] or ":d")[1:]), text)
 
         local = None if self.local is None else filled(self.local)
         return msgspec.structs.replace(
@@ -130,6 +131,9 @@ class Folder(_Entry, frozen=True):
     prefix: str = ""
 
 
+FolderParts = Folder | Annotated[tuple[Folder, ...], msgspec.Meta(min_length=1)]
+
+
 class Split(_Entry, frozen=True):
     """One split of a dataset.
 
@@ -146,7 +150,7 @@ class Split(_Entry, frozen=True):
     """
 
     shards: Count
-    folders: Annotated[dict[Key, Folder | Annotated[tuple[Folder, ...], msgspec.Meta(min_length=1)]], msgspec.Meta(min_length=1)]
+    folders: Annotated[dict[Key, FolderParts], msgspec.Meta(min_length=1)]
     files: dict[Key, Member] = {}
     options: dict[str, Any] = {}
     expected_images: Count | None = None
@@ -240,11 +244,12 @@ def _without_series(path: Path, dataset: Dataset) -> Dataset:
             if one in archives or (one != key and one in dataset.archives):
                 raise ConfigError(f"{path}: archives.{one} is there already, and the series {key} gives it again; rename one")
             archives[one] = numbered
+    files = [(f"splits.{name}.files", member) for name, split in dataset.splits.items() for member in split.files.values()]
+    for where, member in [*files, *(("guards", member) for member in dataset.guards.values())]:
+        if dataset.archives[member.archive].numbers is not None:
+            raise ConfigError(f"{path}: {where} names the series {member.archive}, expected a single archive")
     splits = {}
     for name, split in dataset.splits.items():
-        for member in split.files.values():
-            if dataset.archives[member.archive].numbers is not None:
-                raise ConfigError(f"{path}: splits.{name}.files names the series {member.archive}, expected a single archive")
         folders: dict[str, Folder | tuple[Folder, ...]] = {
             folder: tuple(
                 msgspec.structs.replace(part, archive=key)
@@ -261,6 +266,15 @@ def load_catalog(folders: Sequence[Path]) -> dict[str, Dataset]:
     """Read every ``*.yaml`` and ``*.yml`` of some folders, by name, sorted by name.
 
     Raises:
+        ConfigError: as ``load_entries``.
+    """
+    return {name: dataset for name, (_, dataset) in load_entries(folders).items()}
+
+
+def load_entries(folders: Sequence[Path]) -> dict[str, tuple[Path, Dataset]]:
+    """As ``load_catalog``, each entry with its file, which may be named otherwise.
+
+    Raises:
         ConfigError: a folder is missing, an entry is bad, or two files give the same name.
     """
     found: dict[str, tuple[Path, Dataset]] = {}
@@ -274,7 +288,7 @@ def load_catalog(folders: Sequence[Path]) -> dict[str, Dataset]:
                 raise ConfigError(f"{path}: name: {dataset.name!r} is already the name of {first}; rename one of them")
             found[dataset.name] = (path, dataset)
     _check_shared_archives(found)
-    return {name: found[name][1] for name in sorted(found)}
+    return dict(sorted(found.items()))
 
 
 def _check_shared_archives(found: dict[str, tuple[Path, Dataset]]) -> None:
@@ -325,11 +339,10 @@ def _explain(value: Any, error: msgspec.ValidationError) -> str:  # noqa: ANN401
 
 def _offending_key(entries: dict[str, Any], section: str) -> str:
     """The first entry of a section that alone breaks a rule; msgspec stops there too."""
-    parts = Folder | tuple[Folder, ...]
-    kind = {"archives": Archive, "splits": Split, "files": Member, "folders": parts, "guards": Member}[section]
+    kind = {"archives": Archive, "splits": Split, "files": Member, "folders": FolderParts, "guards": Member}[section]
     for key, value in entries.items():
         try:
-            msgspec.convert({key: value}, dict[Key, kind])  # type: ignore[valid-type]  # chosen at run time
+            msgspec.convert(value, kind)
         except msgspec.ValidationError:
             return key
     raise AssertionError(f"every entry of {section} is valid alone, yet together they are not")

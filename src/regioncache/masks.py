@@ -52,7 +52,7 @@ def to_rle(segmentation: Any, height: int, width: int) -> bytes:  # noqa: ANN401
         counts = _checked_rle(segmentation, height, width)
     else:
         raise BadRecordError("segmentation_invalid", f"expected polygons or an RLE, found {type(segmentation).__name__}")
-    if not mask_areas([counts])[0]:
+    if not pycoco.area({"size": [height, width], "counts": counts}):
         raise BadRecordError("mask_empty", f"the mask covers no pixel of the {width} x {height} image")
     return counts
 
@@ -75,7 +75,8 @@ def _rasterized(polygons: list[Any], height: int, width: int) -> bytes:
             parts.append(corners.tolist())
     if not parts:
         raise BadRecordError("polygon_too_short", f"expected three corners in a polygon, found {_shortened(polygons)}")
-    union: bytes = pycoco.merge(pycoco.frPyObjects(parts, height, width))["counts"]
+    masks = pycoco.frPyObjects(parts, height, width)
+    union: bytes = (masks[0] if len(masks) == 1 else pycoco.merge(masks))["counts"]
     return union
 
 

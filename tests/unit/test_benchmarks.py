@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from regioncache.sources import SOURCES
+
 PROJECT = Path(__file__).resolve().parents[2]
 TABLES = {
     "sample_none": {"ours", "floor", "floor_full", "lmdb_pickle", "lmdb_full", "hf_tuned", "hf_natural"},
@@ -29,6 +31,7 @@ TABLES = {
     "tokens": {"ours", "library", "backend", "ours_repeated", "library_repeated"},
     "masks": {"dense", "dense_coco", "lowres", "lowres_coco"},
     "build": {"png", "kernel", "tokens", "needed", "original", "reference"},
+    "conversion": {"photos", *SOURCES},
     "annotations_time": {"ours", "pycocotools"},
     "annotations_memory": {"ours", "ours_private", "pycocotools", "pycocotools_private"},
 }

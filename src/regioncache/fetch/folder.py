@@ -25,13 +25,20 @@ def pack_folder(archive: Archive, destination: Path, *, log: Callable[[str], Non
     The same files give the same tar: names sorted, no owner, no time. Links to files are packed as files.
 
     Raises:
-        FetchError: there is no such folder, or no file in it.
+        FetchError: there is no such folder, no file in it, or a link in it to another folder or to nothing.
         DiskFullError: there is no room for the tar.
     """
     folder = Path(archive.local or "").expanduser()
     if not folder.is_dir():
         raise FetchError(f"{archive.path}: {folder.absolute()} is no folder; correct `local` in the catalog entry")
-    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    found = sorted(folder.rglob("*"))
+    files = {path.relative_to(folder).as_posix(): path for path in found if path.is_file()}
+    unfollowed = [path for path in found if path.is_symlink() and not path.is_file()]
+    if unfollowed:
+        raise FetchError(
+            f"{archive.path}: {unfollowed[0].absolute()} is a link to a folder or to nothing, and only links to files are followed;"
+            " put the files there, or remove the link"
+        )
     if not files:
         raise FetchError(f"{archive.path}: the folder {folder.absolute()} holds no file")
     states = [[name, path.stat().st_size, path.stat().st_mtime_ns] for name, path in files.items()]

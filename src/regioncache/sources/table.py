@@ -56,6 +56,12 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     height: str = ""
     url: str = ""
 
+    def __post_init__(self) -> None:
+        if not self.image or not self.phrases:
+            raise ValueError("a table needs a column of image names and one of phrases: `image` and `phrases` must not be empty")
+        if bool(self.width) != bool(self.height):
+            raise ValueError("a table has both `width` and `height`, or none of them")
+
 
 FILES: tuple[str, ...] = ("table",)
 FOLDERS: tuple[str, ...] = ()
@@ -143,9 +149,18 @@ def _parquet_records(name: str, data: memoryview, options: Options) -> Iterator[
             if missing:
                 remedy = "Name the table's columns under `options` in the catalog entry"
                 raise AnnotationError(name, f"has no column {', '.join(missing)}", expected=wanted, found=columns, remedy=remedy)
+            kind = file.schema_arrow.field(options.image).type
+            if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind):
+                raise AnnotationError(
+                    name,
+                    f"the column {options.image} holds images, not their names",
+                    expected="string",
+                    found=kind,
+                    remedy="Write the images to files of a folder or archive, and their names to the table",
+                )
             for batch in file.iter_batches(_BATCH_ROWS, columns=wanted):
                 yield from batch.to_pylist()
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise AnnotationError(name, f"a damaged Parquet file: {error}", remedy="Write it again") from error
 
 
@@ -156,7 +171,7 @@ def _read_record(record: Any, options: Options) -> tuple[str | None, dict[str, A
     image: dict[str, Any] = {"width": -1, "height": -1, "url": ""}
     if options.image_id:
         image_id = record.get(options.image_id)
-        if type(image_id) is not int or image_id not in _INT64:
+        if not _is_int64(image_id):
             return f"{options.image_id} is {image_id!r}, expected an integer", image
         image["image_id"] = image_id
     file_name = record.get(options.image)
@@ -200,7 +215,12 @@ def _read_regions(record: dict[str, Any], options: Options, image: dict[str, Any
 
 
 def _is_box(box: object) -> bool:
-    return isinstance(box, list) and len(box) == 4 and all(type(side) in (int, float) for side in box)  # noqa: PLR2004
+    return isinstance(box, list) and len(box) == 4 and all(type(side) is float or _is_int64(side) for side in box)  # noqa: PLR2004
+
+
+def _is_int64(value: object) -> bool:
+    """Whether a value is an integer that Arrow can hold; JSON's may be of any length, and Python takes ``true`` for one."""
+    return type(value) is int and value in _INT64
 
 
 def _xywh(box: list[float], box_format: str) -> list[float]:

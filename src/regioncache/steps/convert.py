@@ -113,6 +113,7 @@ def convert_shard(
         ],
         shard=[inputs.split_name, shard, split.shards],
         options=asdict(options),
+        referenced=_image_paths(inputs) if options.storage == "reference" else [],
     )
     if is_done(report_path, out, key):
         return False
@@ -121,7 +122,7 @@ def convert_shard(
     files = {name: [inputs.folder_file(part)[0] for part in parts] for name, parts in folders.items()}
     mine = shard_rows(len(table), split.shards, shard)
     rows = table.slice(mine.start, len(mine))
-    image_files = [inputs.archives_dir / dataset.archives[part.archive].path for part in folders["images"]]
+    image_files = [inputs.archives_dir / path for path in _image_paths(inputs)]
     if options.storage == "reference" and files["images"] != image_files:
         raise ConfigError(
             f"{dataset.name}: image.storage reference needs images in archives that are not compressed as a whole or inside"
@@ -161,6 +162,11 @@ def _metadata(inputs: SplitInputs, key: str, categories: list[Category], options
     }
 
 
+def _image_paths(inputs: SplitInputs) -> list[str]:
+    """The archives of the images, relative to the folder of archives, part by part."""
+    return [inputs.dataset.archives[part.archive].path for part in inputs.folders()["images"]]
+
+
 def _check_size(height: int, width: int) -> None:
     if min(height, width) < 1 or FRAMES["sam"].vanishes(height, width):
         raise BadRecordError("size_vanishes", f"{width} x {height} has no pixel in the SAM frame")
@@ -183,15 +189,14 @@ class _RowMaker:
         self._preset = preset_named(options.preset)
         self._categories = {one.category_id: one for one in categories}
         self._archives = archives
-        dataset = inputs.dataset
-        self._image_archives = [dataset.archives[part.archive].path for part in inputs.folders()["images"]]
+        self._image_archives = _image_paths(inputs)
 
     def row(self, row: dict[str, Any]) -> dict[str, Any] | None:
         """One row of ``samples``, or None if the record was rejected."""
         attempt = Report()  # what a record counts must not stay if it is rejected in the end
         try:
-            if (row["height"], row["width"]) != SIZE_UNKNOWN:
-                _check_size(row["height"], row["width"])
+            if (row["height"], row["width"]) != SIZE_UNKNOWN and self._inputs.dataset.size_mismatch == "reject":
+                _check_size(row["height"], row["width"])  # without a look at the image
             place = place_of(row, "images")
             image = self._load_image(place)
             self._settle_size(row, image, attempt)
@@ -233,8 +238,8 @@ class _RowMaker:
                     f"expected {row['width']} x {row['height']} as the annotations say, found {image.width} x {image.height}",
                 )
             attempt.count("sizes_taken_from_image", known)
-            _check_size(image.height, image.width)
             row["height"], row["width"] = image.height, image.width
+        _check_size(image.height, image.width)
 
     def _count(self, regions: Regions, image: StoredImage) -> None:
         storage = "reference" if self._options.storage == "reference" else image.storage

@@ -39,6 +39,7 @@ def list_guarded_images(datasets: Sequence[Dataset], *, archives_dir: Path, spoo
     Raises:
         AnnotationError: a file cannot be used.
         ArchiveError: an archive cannot be read.
+        ConfigError: two entries guard under one label.
     """
     inputs = [SplitInputs(one, next(iter(one.splits)), archives_dir, spool_dir) for one in datasets]
     sources = [

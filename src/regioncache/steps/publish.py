@@ -180,7 +180,7 @@ def _check_budget(inputs: SplitInputs, total: Report, budget: RejectBudget, wher
         ("budget", "images", budget.images, len(images), total.counts["images_listed"]),
         ("region_budget", "regions", budget.regions, len(regions), regions_listed),
     ):
-        if rejected > share * listed:
+        if rejected > share * listed and rejected / max(listed, 1) > share:  # one of the two may round the wrong way
             of_kind = [one for one in faults if (one.region_id < 0) == (what == "images")]
             reasons = Counter(one.reason for one in of_kind).most_common(4)
             raise RejectBudgetError(
