@@ -52,7 +52,7 @@ def entry_file(dataset):
 def entry_facts(dataset, *, with_texts=False):
     """A parameter that changes when an entry's facts do; its texts (licence, citation, ...) matter to publishing alone."""
     facts = msgspec.to_builtins(CATALOG[dataset])
-    texts = ("title", "homepage", "licence", "citation", "guards")
+    texts = ("title", "homepage", "licence", "citation", "guards", "parse_memory_mb")
     return content_key("entry", 1, facts={key: facts[key] for key in facts if with_texts or key not in texts})
 
 
@@ -62,9 +62,15 @@ def guard_facts(dataset):
 
 
 def archive_files(dataset, split):
-    """The fetched archives of a split."""
-    entry = CATALOG[dataset]
-    return [f"{ARCHIVES}/{entry.archives[key].path}" for key in entry.splits[split].archive_keys()]
+    """The fetched archives of a split, and for compressed ones the note that they are inflated."""
+    archives = [CATALOG[dataset].archives[key] for key in CATALOG[dataset].splits[split].archive_keys()]
+    notes = [f"{WORK}/inflated/{archive.path}.json" for archive in archives if archive.kind == "gzip"]
+    return [*(f"{ARCHIVES}/{archive.path}" for archive in archives), *notes]
+
+
+def parse_memory_mb(dataset):
+    """What decoding a dataset's annotation files takes."""
+    return CATALOG[dataset].parse_memory_mb or 4000
 
 
 def guard_archives():

@@ -40,7 +40,7 @@ rule parse_annotations:
     conda:
         "../envs/regioncache.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards: parse_memory_mb(wildcards.dataset),
         disk_mb=1000,
         runtime=30,
     params:

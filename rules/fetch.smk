@@ -1,6 +1,7 @@
 # Archives, from the first mirror that has the right bytes.
 #     in:  workflow/catalog/<dataset>.yaml
 #     out: <archives_dir>/<path of the archive>
+#          <work_dir>/inflated/<path of the archive>.json: a compressed archive was inflated into <work_dir>/spool
 
 
 rule draw_demo:
@@ -47,4 +48,28 @@ rule fetch_archive:
     shell:
         "regioncache fetch {params.entry:q} {params.key:q} {params.folders:q}"
         f" {FETCH_OPTIONS.replace('{', '{{').replace('}', '}}')}"
+        " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
+
+
+rule inflate_archive:
+    input:
+        f"{ARCHIVES}/{{archive}}",
+    output:
+        f"{WORK}/inflated/{{archive}}.json",
+    log:
+        "logs/inflate/{archive}.log",
+    benchmark:
+        "logs/inflate/{archive}.tsv"
+    conda:
+        "../envs/regioncache.yaml"
+    resources:
+        mem_mb=500,
+        disk_mb=10000,
+        runtime=60,
+    params:
+        entry=lambda wildcards: entry_file(ARCHIVE_OF_PATH[wildcards.archive][0]),
+        key=lambda wildcards: ARCHIVE_OF_PATH[wildcards.archive][1],
+        folders=["--archives", ARCHIVES, "--work", WORK],
+    shell:
+        "regioncache inflate {params.entry:q} {params.key:q} {params.folders:q}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"

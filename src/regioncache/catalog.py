@@ -188,6 +188,7 @@ class Dataset(_Entry, frozen=True):
         coco_image_ids: whether image ids are those of COCO, so that photos can be matched with other sets of COCO photos.
         images_without_regions: ``keep`` them as rows without regions, or ``leave_out``, which lists them as rejects.
         size_mismatch: what to do where an image has another size than its record: ``reject`` it, or ``trust_image``.
+        parse_memory_mb: what decoding the annotation files takes, where that is more than 4,000 MB.
         guards: files of referring expressions whose photos beyond the training split no guarded split may hold, by label.
     """
 
@@ -206,6 +207,7 @@ class Dataset(_Entry, frozen=True):
     coco_image_ids: bool = False
     images_without_regions: WithoutRegions = "keep"
     size_mismatch: SizeMismatch = "reject"
+    parse_memory_mb: Count | None = None
     guards: dict[Text, Member] = {}
 
     def options_of(self, split: str) -> dict[str, Any]:

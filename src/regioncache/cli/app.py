@@ -35,6 +35,7 @@ _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     ),
     "Steps of a build (the workflow runs these)": (
         build.fetch,
+        build.inflate,
         build.guard,
         build.parse,
         build.convert,

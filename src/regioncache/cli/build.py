@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from regioncache.atomic import write_json
 from regioncache.catalog import TaskType, load_dataset_entry
 from regioncache.cli.progress import progress_bar
 from regioncache.demo import draw_demo_archives
@@ -15,6 +16,7 @@ from regioncache.errors import ConfigError
 from regioncache.fetch.archive import fetch_archive
 from regioncache.steps.convert import ConvertOptions, Storage, convert_shard
 from regioncache.steps.guard import list_guarded_images
+from regioncache.steps.inputs import SplitInputs
 from regioncache.steps.parse import parse_annotations
 from regioncache.steps.paths import BuildPaths, guard_path, prompts_kind, tokens_kind
 from regioncache.steps.prompt import prompt_shard
@@ -62,6 +64,23 @@ def fetch(
         log=lambda line: typer.echo(line, err=True),
     )
     typer.echo(path)
+
+
+def inflate(
+    entry: Entry,
+    archive: Annotated[str, typer.Argument(help="Key of a compressed archive in the catalog entry.")],
+    archives: Archives = ARCHIVES,
+    work: Work = WORK,
+) -> None:
+    """Inflate one compressed archive, so that the steps that read it find it ready."""
+    dataset = load_dataset_entry(entry)
+    known = [key for key, one in dataset.archives.items() if one.kind == "gzip"]
+    if archive not in known:
+        raise ConfigError(f"{entry}: there is no compressed archive {archive!r}; it has {', '.join(known) or 'none'}")
+    inputs = SplitInputs(dataset, next(iter(dataset.splits)), archives, work / "spool")
+    inflated = inputs.readable(archive)
+    write_json(work / "inflated" / f"{dataset.archives[archive].path}.json", {"file": str(inflated)})
+    typer.echo(inflated)
 
 
 def guard(

@@ -36,8 +36,8 @@ def pack_folder(archive: Archive, destination: Path, *, log: Callable[[str], Non
     unfollowed = [path for path in found if path.is_symlink() and not path.is_file()]
     if unfollowed:
         raise FetchError(
-            f"{archive.path}: {unfollowed[0].absolute()} is a link to a folder or to nothing, and only links to files are followed;"
-            " put the files there, or remove the link"
+            f"{archive.path}: {unfollowed[0].absolute()} is a link to a folder or to nothing, and only links to files are"
+            " followed; put the files there, or remove the link"
         )
     if not files:
         raise FetchError(f"{archive.path}: the folder {folder.absolute()} holds no file")
