@@ -7,11 +7,12 @@ an archive or a socket.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import yaml
 
+from regioncache.entry_problems import explain
 from regioncache.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -215,6 +216,16 @@ class Dataset(_Entry, frozen=True):
         return {**self.options, **self.splits[split].options}
 
 
+_SECTIONS = {"archives": Archive, "splits": Split, "files": Member, "folders": FolderParts, "guards": Member}
+_CHOICES = {
+    "exif": Exif,
+    "kind": ArchiveKind,
+    "task_type": TaskType,
+    "images_without_regions": WithoutRegions,
+    "size_mismatch": SizeMismatch,
+}
+
+
 def load_dataset_entry(path: Path) -> Dataset:
     """Read one entry.
 
@@ -228,7 +239,7 @@ def load_dataset_entry(path: Path) -> Dataset:
     try:
         dataset = msgspec.convert(value, Dataset)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(value, error)}") from error
+        raise ConfigError(f"{path}: {explain(value, error, _SECTIONS, _CHOICES)}") from error
     named = [(f"splits.{name}", key) for name, split in dataset.splits.items() for key in split.archive_keys()]
     named += [("guards", member.archive) for member in dataset.guards.values()]
     for where, key in named:
@@ -304,47 +315,3 @@ def _check_shared_archives(found: dict[str, tuple[Path, Dataset]]) -> None:
                     f"{path}: archives.{key} has the same path as archives.{first_key} of {first_path}, {archive.path}, but"
                     " other facts; make both equal, or give one another path"
                 )
-
-
-def _explain(value: Any, error: msgspec.ValidationError) -> str:  # noqa: ANN401  (whatever the YAML file holds)
-    """The key path, the rule and the value found. msgspec writes ``[...]`` for the key of a mapping: find that key."""
-    rule, _, at = str(error).partition(" - at `")
-    at = at.rstrip("`")
-    if at.startswith("key"):  # the offender is a key of a mapping, such as: key in `$.archives`
-        at = at.partition("`")[2]
-    keys: list[str] = []
-    for name, index, some_key in re.findall(r"\.(\w+)|\[(\d+)\]|(\[\.\.\.\])", at):
-        if some_key:
-            key = _offending_key(value, keys[-1])
-            keys.append(key)
-            value = value[key]
-        elif index:
-            keys[-1] += f"[{index}]"
-            value = value[int(index)]
-        else:
-            keys.append(name)
-            value = value[name]
-    choices = {
-        "exif": Exif,
-        "kind": ArchiveKind,
-        "task_type": TaskType,
-        "images_without_regions": WithoutRegions,
-        "size_mismatch": SizeMismatch,
-    }
-    if rule.startswith("Invalid enum value") and keys[-1] in choices:
-        rule = f"Expected one of {', '.join(get_args(choices[keys[-1]]))}"
-    shown = repr(value)
-    if isinstance(value, dict):
-        shown = f"a mapping with the keys {', '.join(map(str, value))}" if value else "a mapping with no key"
-    return f"{'.'.join(keys) or 'the whole file'}: {rule}, found {shown}"
-
-
-def _offending_key(entries: dict[str, Any], section: str) -> str:
-    """The first entry of a section that alone breaks a rule; msgspec stops there too."""
-    kind = {"archives": Archive, "splits": Split, "files": Member, "folders": FolderParts, "guards": Member}[section]
-    for key, value in entries.items():
-        try:
-            msgspec.convert(value, kind)
-        except msgspec.ValidationError:
-            return key
-    raise AssertionError(f"every entry of {section} is valid alone, yet together they are not")

@@ -18,7 +18,7 @@ from regioncache import ParquetRegionDataset
 from regioncache.archive import OpenArchive, list_members
 from regioncache.errors import AnnotationError
 from regioncache.sources import coco_captions
-from regioncache.sources.record import AnnotationFile, FolderPart, MemberFolder, NoOptions, Parsed
+from regioncache.sources.record import AnnotationFile, FolderPart, MemberFolder, NoOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +94,7 @@ def test_the_projects_entry_builds_a_cache_of_the_same_rows(shared: Path, tmp_pa
         assert row["box_xyxy"] == [[0, 0, expected["width"], expected["height"]]] * len(expected["regions"])
         assert Image.open(io.BytesIO(row["image"]["bytes"])).size == (expected["width"], expected["height"])
     dataset = ParquetRegionDataset(cache, tokens="byt5-sca-20", prompts="sam")
-    assert [dataset[k]["metadata_captions"] for k in range(len(dataset))] == [
+    assert [list(dataset[k]["metadata_captions"]) for k in range(len(dataset))] == [
         [one["phrases"][0] for one in row["regions"]] for row in present
     ]
     rejects = {row["image_id"]: row["reason"] for row in pq.read_table(cache / "rejects.parquet").to_pylist()}
@@ -138,7 +138,9 @@ def test_each_fault_of_a_record_is_listed_and_its_neighbours_stay(tmp_path: Path
     assert parsed.report.counts == {"images_listed": 5, "regions_listed": 6}
 
 
-@pytest.mark.parametrize("text", [b"{", b"[]", b'{"images": []}', b'{"images": [], "annotations": [{"id": 1, "image_id": 1, "caption": null}]}'])
+@pytest.mark.parametrize(
+    "text", [b"{", b"[]", b'{"images": []}', b'{"images": [], "annotations": [{"id": 1, "image_id": 1, "caption": null}]}']
+)
 def test_a_file_that_holds_no_captions_is_an_error(tmp_path: Path, text: bytes) -> None:
     with pytest.raises(AnnotationError, match=r"captions\.json: not a COCO caption file: .*Compare it with"):
         coco_captions.parse({"annotations": AnnotationFile("captions.json", text)}, photos(tmp_path, []), NoOptions())

@@ -70,10 +70,8 @@ def pack_objects365(folder: Path, shared: Path) -> OfficialSet:
         _region(68, last, 3, (5, 5, 0, 50)),
     ]
     val = _document(VAL_PHOTOS, sizes, fragment["categories"])
-    val["annotations"] = [_region(1, one["id"], 5, (1, 2, 3, 4)) for one in val["images"]]
-    write_tar_gz(
-        folder / "objects365/train/zhiyuan_objv2_train.tar.gz", {"zhiyuan_objv2_train.json": json_bytes(train)}
-    )
+    val["annotations"] = [_region(k, one["id"], 5, (1, 2, 3, 4)) for k, one in enumerate(val["images"], 1)]
+    write_tar_gz(folder / "objects365/train/zhiyuan_objv2_train.tar.gz", {"zhiyuan_objv2_train.json": json_bytes(train)})
     write_file(folder / "objects365/val/zhiyuan_objv2_val.json", json_bytes(val))
     bad = {4: "duplicate_region", 8: "box_degenerate"}
     splits = {

@@ -7,62 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from official.expected import Json, OfficialSet, Region, Row, Split, rle
 from official.files import json_bytes, photo_of, resized, size_of, write_file, write_zip
+from official.genome_records import (
+    COCO_IDS,
+    IN_SECOND_ARCHIVE,
+    MISSING,
+    NOT_LISTED,
+    OBJECTS,
+    QUESTIONS,
+    REGIONS,
+    RELATIONS,
+    SPLITS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-Box = tuple[float, float, float, float]
-SPLITS = {"train": [51, 3, 2, 1, 4, 5, 999], "val": [6], "test": [7, 8]}
-NOT_LISTED, MISSING, NO_REGIONS, NO_ENTRY = 999, 5, 4, 8  # a split's id without a record; a photo in no archive; and two without regions
-COCO_IDS = {2: 37777, 3: 403385, 6: 331352}
-IN_SECOND_ARCHIVE = (1, 7)
+    from official.genome_records import Box
 
-# (id, box, texts) of each image; those of image 1 are real, and so is the caption of image 51.
-REGIONS: dict[int, list[tuple[int, Box, list[str]]]] = {
-    1: [
-        (1382, (421, 57, 82, 139), ["the clock is green in colour"]),
-        (1383, (194, 372, 182, 109), ["shade is along the street "]),
-        (1384, (241, 491, 61, 30), ["man is wearing sneakers"]),
-        (1385, (617, 377, 36, 36), ["cars headlights are off"]),
-    ],
-    2: [(5000000001, (-4, -5, 30, 20), ["a chair\nat the table"]), (202, (300, 200, 90, 90), ["café on the right"])],
-    3: [(301, (5, 6, 70, 80), ["a sink"])],
-    51: [(511, (312, 279, 49, 51), ["Head of a person"])],
-    4: [],
-    5: [(501, (1, 1, 9, 9), ["nobody has the photo"])],
-    6: [(601, (10, 20, 100, 200), ["a toilet"]), (602, (0, 0, 351, 500), ["a bathroom", "white room"])],
-    7: [(701, (10, 10, 0, 5), ["no width"]), (702, (1, 2, 3, 4), ["something small"])],
-}
-# (id, box, names, attributes); the first is real.
-OBJECTS: dict[int, list[tuple[int, Box, list[str], list[str]]]] = {
-    1: [
-        (1058498, (421, 91, 79, 339), ["clock"], ["green", "tall"]),
-        (1058508, (248, 528, 37, 20), ["shoe", "sneaker"], []),
-    ],
-    2: [(2001, (1, 2, 30, 40), ["chair"], ["wooden"]), (2002, (3, 3, 5, 5), [], ["nameless"])],
-    3: [(3001, (5, 6, 70, 80), ["sink"], [])],
-    51: [(5101, (312, 279, 49, 51), ["head"], [])],
-    4: [],
-    5: [(5001, (1, 1, 9, 9), ["thing"], [])],
-    6: [(6001, (10, 20, 100, 200), ["toilet"], ["white", "clean"])],
-    7: [(7001, (1, 2, 3, 4), ["thing"], [])],
-}
-# (id, predicate, place of the subject, place of the object) among the image's objects
-RELATIONS: dict[int, list[tuple[int, str, int, int]]] = {
-    1: [(15927, "above", 0, 1)],
-    2: [(15928, "next to", 0, 1)],
-    3: [(15929, "near", 0, 0)],
-    6: [(15930, "in", 0, 0)],
-    7: [(15931, "ON", 0, 0)],
-}
-QUESTIONS = {
-    1: [(986768, "What color is the clock?", "Green.")],
-    2: [(986769, "Where is the chair?", "At the table.")],
-    3: [(986770, "What is it?", "A sink.")],
-    6: [(986771, "What is on the left?", "A toilet.")],
-    7: [(986772, "When?", "Daytime.")],
-}
 ANNOTATION_FILES = {
     "visual_genome": "region_descriptions.json",
     "visual_genome_objects": "objects.json",
@@ -279,16 +241,19 @@ def _grit(folder: Path, shared: Path, photos: Mapping[int, bytes]) -> OfficialSe
     real = {one["image_id"]: one for one in fragment["annotations"]}
     made = {"iscrowd": 0, "area": 1, "category_id": 1}
     listed = {
-        "train": ([2, 51, 4], [real[51], real[2396322], {**made, "id": 3, "image_id": 2, "bbox": [1, 2, 3.5, 4], "caption": "a"}]),
+        "train": (
+            [2, 51, 4],
+            [real[51], real[2396322], {**made, "id": 3, "image_id": 2, "bbox": [1, 2, 3.5, 4], "caption": "a"}],
+        ),
         "test": ([7], [{**made, "id": 1, "image_id": 7, "bbox": [5.5, 6.5, 20.2, 21.9], "caption": "a thing"}]),
     }
     splits = {}
-    for name, (ids, annotations) in listed.items():
+    for name, (ids, records) in listed.items():
         images = [{"id": one, "file_name": f"{one}.jpg"} for one in ids]
-        document = {"images": images, "annotations": annotations, "categories": fragment["categories"]}
+        document = {"images": images, "annotations": records, "categories": fragment["categories"]}
         write_file(folder / f"visual_genome/grit/{name}.json", json_bytes(document))
         regions: dict[int, list[Region]] = {}
-        for one in annotations:
+        for one in records:
             regions.setdefault(one["image_id"], []).append(Region(one["id"], tuple(one["bbox"]), [one["caption"]]))
         rows = [
             Row(one, _name(one), photos[one], size_of(photos[one]), regions.get(one, []), COCO_IDS.get(one, -1))
@@ -296,5 +261,5 @@ def _grit(folder: Path, shared: Path, photos: Mapping[int, bytes]) -> OfficialSe
         ]
         unknown = sorted(set(regions) - set(ids))
         rejects = [(one, -1, "image_record_missing") for one in unknown]
-        splits[name] = Split(rows, len(ids) + len(unknown), len(annotations), rejects, len(unknown))
+        splits[name] = Split(rows, len(ids) + len(unknown), len(records), rejects, len(unknown))
     return OfficialSet("visual_genome_grit", splits)

@@ -49,7 +49,8 @@ def pack_ade20k(folder: Path, shared: Path) -> OfficialSet:
         rows, rejects = [], []
         for path in sorted((root / "images" / part).iterdir()):
             maps = [
-                np.asarray(Image.open(root / kind / part / f"{path.stem}.png")) for kind in ("annotations", "annotations_instance")
+                np.asarray(Image.open(root / kind / part / f"{path.stem}.png"))
+                for kind in ("annotations", "annotations_instance")
             ]
             image_id = int(re.findall(r"\d+", path.stem)[0])
             regions, hidden = _regions(*maps, of_instance, names)

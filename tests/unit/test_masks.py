@@ -14,7 +14,7 @@ from pycocotools import mask as pycoco
 
 from regioncache.errors import BadRecordError
 from regioncache.geometry import FRAMES
-from regioncache.masks import decode_rles, low_res_masks, mask_areas, nearest_index, resample_rles, to_rle
+from regioncache.masks import decode_rles, low_res_masks, mask_areas, mask_boxes, nearest_index, resample_rles, to_rle
 from regioncache.rle import MaskRuns, decode_runs, encode_rle, encode_runs, mask_edges, rle_runs, runs_between
 
 if TYPE_CHECKING:
@@ -244,3 +244,17 @@ def test_a_segmentation_without_a_usable_mask_is_refused_with_its_reason(segment
     with pytest.raises(BadRecordError) as caught:
         to_rle(segmentation, 4, 5)
     assert caught.value.reason == reason
+
+
+@given(MASK_STACKS)
+@settings(max_examples=200, deadline=None)
+def test_boxes_hold_all_pixels_of_a_mask_and_end_past_the_last(masks: NDArray[np.uint8]) -> None:
+    found = mask_boxes([encode(mask) for mask in masks], *masks.shape[1:])
+    assert found.dtype == np.float32
+    for mask, box in zip(masks, found.tolist(), strict=True):
+        y, x = np.nonzero(mask)
+        assert box == ([x.min(), y.min(), x.max() + 1, y.max() + 1] if len(x) else [0, 0, 0, 0])
+
+
+def test_no_masks_have_no_boxes() -> None:
+    assert mask_boxes([], 3, 4).shape == (0, 4)

@@ -21,7 +21,9 @@ ROW = {"image_id": 5, "file_name": "a.jpg", "width": 20, "height": 10}
 GOOD = (1, 2, 3, 4)
 
 
-def regions_with(phrases: Sequence[list[str]], boxes: Sequence[Sequence[float]] | None = None, size_hw: tuple[int, int] = (10, 20)) -> Regions:
+def regions_with(
+    phrases: Sequence[list[str]], boxes: Sequence[Sequence[float]] | None = None, size_hw: tuple[int, int] = (10, 20)
+) -> Regions:
     """Regions 100, 101, ... of an image."""
     ids = range(100, 100 + len(phrases))
     return make_regions(size_hw, region_id=ids, published_box_xywh=boxes or [GOOD] * len(phrases), phrases=list(phrases))
@@ -148,7 +150,11 @@ def test_every_filter_counts_what_came_and_what_went() -> None:
         "filter/box_in_image/before": 2,
         "filter/box_in_image/after": 1,
     }
-    assert [(one.region_id, one.reason) for one in report.rejects] == [(101, "filtered"), (102, "filtered"), (103, "box_degenerate")]
+    assert [(one.region_id, one.reason) for one in report.rejects] == [
+        (101, "filtered"),
+        (102, "filtered"),
+        (103, "box_degenerate"),
+    ]
     # A phrase left out is a choice, and a box without area a fault of the data.
     assert {"filtered"} == {one.reason for one in report.rejects} & ON_PURPOSE
 

@@ -17,6 +17,7 @@ from regioncache.errors import BadRecordError
 from regioncache.geometry import FRAMES
 
 SAM = FRAMES["sam"]
+NO_BOX = (0, 0, 0, 0)  # where there is a mask, the box does not matter
 MASKS = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(lambda hw: arrays(np.uint8, hw, elements=st.integers(0, 1)))
 
 
@@ -27,7 +28,7 @@ def encode(mask: np.ndarray) -> bytes:
 
 def points_of(mask: np.ndarray, *, points: int = 1, seed: int = 0, image_id: int = 1, region_id: int = 1) -> np.ndarray:
     return region_points(
-        [encode(mask)], *mask.shape, points_per_region=points, seed=seed, image_id=image_id, region_ids=[region_id]
+        [encode(mask)], [NO_BOX], *mask.shape, points_per_region=points, seed=seed, image_id=image_id, region_ids=[region_id]
     )[0]
 
 
@@ -85,6 +86,7 @@ def test_draws_depend_on_seed_image_and_region_and_not_on_the_other_regions() ->
     def draw(order: list[int], seed: int = 3, image_id: int = 8) -> dict[int, list[list[int]]]:
         found = region_points(
             [counts[k] for k in order],
+            [NO_BOX] * len(order),
             30,
             40,
             points_per_region=5,
@@ -99,7 +101,9 @@ def test_draws_depend_on_seed_image_and_region_and_not_on_the_other_regions() ->
     for other in (draw([0, 1, 2, 3], seed=4), draw([0, 1, 2, 3], image_id=9)):
         assert [points[0] for points in other.values()] == [points[0] for points in usual.values()]
         assert other != usual
-    same_mask = region_points([counts[0]] * 2, 30, 40, points_per_region=5, seed=3, image_id=8, region_ids=[900100184613, 2])
+    same_mask = region_points(
+        [counts[0]] * 2, [NO_BOX] * 2, 30, 40, points_per_region=5, seed=3, image_id=8, region_ids=[900100184613, 2]
+    )
     assert same_mask[0].tolist() != same_mask[1].tolist()
 
 
@@ -113,7 +117,7 @@ def test_draws_are_those_of_numpys_philox_words() -> None:
 
 def test_no_points_and_no_regions_are_no_special_case() -> None:
     assert points_of(np.ones((3, 3), np.uint8), points=0).shape == (0, 2)
-    none = region_points([], 3, 3, points_per_region=2, seed=0, image_id=0, region_ids=[])
+    none = region_points([], [], 3, 3, points_per_region=2, seed=0, image_id=0, region_ids=[])
     assert none.shape == (0, 2, 2)
 
 
@@ -122,7 +126,7 @@ def test_an_empty_mask_and_one_of_another_size_are_refused_with_their_region() -
         points_of(np.zeros((4, 4), np.uint8), region_id=77)
     assert caught.value.reason == "mask_empty"
     with pytest.raises(BadRecordError) as caught:
-        region_points([b"51"], 9, 9, points_per_region=1, seed=0, image_id=0, region_ids=[0])
+        region_points([b"51"], [NO_BOX], 9, 9, points_per_region=1, seed=0, image_id=0, region_ids=[0])
     assert caught.value.reason == "segmentation_invalid"
 
 

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 NAMES = ["a.jpg", "b.jpg", "c.jpg"]
 SIZED = {"width": "width", "height": "height"}
 ROWS: list[dict[str, Any]] = [
-    {"image": "b.jpg", "boxes": [[1, 2, 4, 6], [0.5, 0, 19.5, 10]], "phrases": ["a Cup.", ["left", "of it"]], "width": 20, "height": 10},
+    {
+        "image": "b.jpg",
+        "boxes": [[1, 2, 4, 6], [0.5, 0, 19.5, 10]],
+        "phrases": ["a Cup.", ["left", "of it"]],
+        "width": 20,
+        "height": 10,
+    },
     {"image": "a.jpg", "boxes": [], "phrases": [], "width": 5, "height": 7},
 ]
 
@@ -77,7 +83,9 @@ def test_rows_of_json_are_images_in_the_order_of_the_table(tmp_path: Path, encod
 @pytest.mark.parametrize("fixed", [False, True])
 def test_rows_of_parquet_with_boxes_of_fixed_size_or_not(tmp_path: Path, fixed: bool) -> None:
     box = pa.list_(pa.float32(), 4) if fixed else pa.large_list(pa.int16())
-    schema = pa.schema([("image", pa.large_string()), ("boxes", pa.list_(box)), ("phrases", pa.list_(pa.string())), ("more", pa.int8())])
+    schema = pa.schema(
+        [("image", pa.large_string()), ("boxes", pa.list_(box)), ("phrases", pa.list_(pa.string())), ("more", pa.int8())]
+    )
     rows = [{"image": name, "boxes": [[1, 2, 4, 6]], "phrases": [name], "more": 1} for name in NAMES] * 1000
     data = parquet(rows, schema)
     found = parsed(tmp_path, data)
@@ -101,11 +109,25 @@ def test_texts_of_parquet_may_be_a_dictionary_of_images_and_nested_phrases(tmp_p
 
 def test_columns_have_the_users_names_and_boxes_their_format(tmp_path: Path) -> None:
     row = {"id": 7, "path": "c.jpg", "rects": [[1, 2, 3, 4]], "texts": ["a"], "w": 20, "h": 10, "from": "http://x/c.jpg"}
-    options = {"image": "path", "boxes": "rects", "phrases": "texts", "image_id": "id", "width": "w", "height": "h", "url": "from"}
+    options = {
+        "image": "path",
+        "boxes": "rects",
+        "phrases": "texts",
+        "image_id": "id",
+        "width": "w",
+        "height": "h",
+        "url": "from",
+    }
     for data in (json_lines([row]), parquet([row])):
         found = parsed(tmp_path, data, **options, box_format="xywh")
         (made,) = found.table.to_pylist()
-        assert [made[name] for name in ("image_id", "file_name", "width", "height", "url")] == [7, "c.jpg", 20, 10, "http://x/c.jpg"]
+        assert [made[name] for name in ("image_id", "file_name", "width", "height", "url")] == [
+            7,
+            "c.jpg",
+            20,
+            10,
+            "http://x/c.jpg",
+        ]
         assert made["box_xywh"] == [[1, 2, 3, 4]]
     found = parsed(tmp_path, json_lines([row]), **options)
     assert found.table["box_xywh"].to_pylist() == [[[1, 2, 2, 2]]]
@@ -113,7 +135,13 @@ def test_columns_have_the_users_names_and_boxes_their_format(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("phrases", "expected"),
-    [("one text", [["one text"]]), (["a", "b"], [["a"], ["b"]]), ([["a", "b"], "c"], [["a", "b"], ["c"]]), ([], []), ("", [[""]])],
+    [
+        ("one text", [["one text"]]),
+        (["a", "b"], [["a"], ["b"]]),
+        ([["a", "b"], "c"], [["a", "b"], ["c"]]),
+        ([], []),
+        ("", [[""]]),
+    ],
 )
 def test_without_boxes_each_text_is_the_whole_image(tmp_path: Path, phrases: Any, expected: list[list[str]]) -> None:
     row = {"image": "a.jpg", "phrases": phrases, "width": 20, "height": 10}
@@ -132,7 +160,10 @@ BAD_ROWS = {
     "no phrases": ({key: value for key, value in GOOD.items() if key != "phrases"}, "phrases is None, expected a text or a list"),
     "a number for a phrase": ({**GOOD, "phrases": [1]}, "phrases holds something else than texts and lists of texts"),
     "a number among phrases": ({**GOOD, "phrases": [["a", 1]]}, "phrases holds something else"),
-    "one text for two boxes": ({**GOOD, "boxes": [[0, 0, 1, 1]] * 2, "phrases": "a"}, "each of the 1 entries of phrases, found 2 boxes"),
+    "one text for two boxes": (
+        {**GOOD, "boxes": [[0, 0, 1, 1]] * 2, "phrases": "a"},
+        "each of the 1 entries of phrases, found 2 boxes",
+    ),
     "no boxes": ({**GOOD, "boxes": None}, "a box for each of the 1 entries of phrases, found None"),
     "three numbers": ({**GOOD, "boxes": [[1, 2, 3]]}, "a box is [1, 2, 3], expected four numbers"),
     "a truth for a number": ({**GOOD, "boxes": [[0, 0, True, 1]]}, "a box is [0, 0, True, 1], expected four numbers"),
@@ -196,7 +227,9 @@ def test_image_ids_of_ones_own_sort_the_table_and_none_of_two_equal_ones_is_take
 
 
 def test_missing_columns_of_parquet_are_named_and_those_of_json_reject_their_rows(tmp_path: Path) -> None:
-    with pytest.raises(AnnotationError, match=r"mine\.x: has no column boxes, key \(expected .*, found \['image', 'phrases'\]\)\. Name"):
+    with pytest.raises(
+        AnnotationError, match=r"mine\.x: has no column boxes, key \(expected .*, found \['image', 'phrases'\]\)\. Name"
+    ):
         parsed(tmp_path, parquet([{"image": "a.jpg", "phrases": ["a"]}]), image_id="key")
     found = parsed(tmp_path, json_lines([{"image": "a.jpg", "phrases": ["a"]}]), image_id="key")
     assert rejected(found.report) == [(0, -1, "file_record_invalid")]
@@ -209,25 +242,35 @@ def test_images_inside_of_the_table_are_an_error_that_says_what_to_do(tmp_path: 
         parsed(tmp_path, data)
 
 
-def damaged(data: bytes, place: int) -> bytes:
-    return data[:place] + bytes(20) + data[place + 20 :]
+def problem_of(tmp_path: Path, data: bytes) -> str:
+    """What is wrong with a table as a whole; empty where its rows were read."""
+    try:
+        parsed(tmp_path, data)
+    except AnnotationError as error:
+        return error.problem
+    return ""
 
 
 def test_a_damaged_or_truncated_table_is_one_error(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     texts = ["".join(map(chr, rng.integers(97, 123, 40))) for _ in range(60)]
     whole = parquet([{"image": "a.jpg", "boxes": [[0.0, 0, 1, 1]], "phrases": [text]} for text in texts])
-    for data in (whole[:-9], whole[:20], b"PAR1", damaged(whole, len(whole) - 60), *(damaged(whole, at) for at in range(4, 2000, 60))):
-        try:
-            parsed(tmp_path, data)
-        except AnnotationError as error:
-            assert error.problem.startswith("a damaged Parquet file: ")
+    for data in (whole[:-9], whole[:20], b"PAR1", whole[:-60] + bytes(40) + whole[-20:]):
+        assert problem_of(tmp_path, data).startswith("a damaged Parquet file: ")
+    # Damage of the data is found where it breaks their form; nothing but this error escapes.
+    found = {problem_of(tmp_path, whole[:at] + b"\xff" * 20 + whole[at + 20 :])[:24] for at in range(4, len(whole) - 20, 40)}
+    assert "a damaged Parquet file: " in found
+    assert found <= {"", "a damaged Parquet file: "}
     with pytest.raises(AnnotationError, match=r"neither Parquet, JSON lines nor a JSON list: .*Write one JSON object per line"):
         parsed(tmp_path, json_list(ROWS)[:-5])
 
 
 def test_a_table_of_no_row_lists_nothing(tmp_path: Path) -> None:
-    for data in (b"[]", b"\n", parquet([], pa.schema([("image", pa.string()), ("boxes", pa.list_(pa.list_(pa.int8()))), ("phrases", pa.string())]))):
+    for data in (
+        b"[]",
+        b"\n",
+        parquet([], pa.schema([("image", pa.string()), ("boxes", pa.list_(pa.list_(pa.int8()))), ("phrases", pa.string())])),
+    ):
         found = parsed(tmp_path, data)
         assert (len(found.table), found.report.counts) == (0, {"images_listed": 0, "regions_listed": 0})
 
