@@ -107,6 +107,8 @@ def local_archive(wildcards):
     if archive.local is None:
         return []
     local = Path(archive.local).expanduser()
+    if archive.urls and not local.exists():
+        return []  # then it comes from its urls
     if archive.kind == "folder" and local.is_dir():
         local = max([local, *local.rglob("*")], key=lambda path: (path.lstat().st_mtime_ns, path))
     return [str(local)]

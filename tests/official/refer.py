@@ -25,7 +25,7 @@ UNC: list[Ref] = [
     ("val", 439180, 2, ["person in the crowd"]),
     ("testA", 480985, 0, ["woman"]),
     ("testB", 491497, 1, ["rightmost thing"]),
-    ("testAB", 296649, 4, ["of both"]),
+    ("testAB", 296649, 25, ["of both, a crowd"]),
     ("train", 491497, 0, ["a photo of testB too"]),
     ("train", MISSING_ID, 0, ["a photo that is not there"]),
     ("train", 331352, 0, []),
@@ -54,9 +54,9 @@ CLEF_UNC: list[Ref] = [
     ("train", 331352, 1, ["sky"]),
     ("train", 37777, 0, ["tree on left"]),
     ("val", 403385, 0, ["rock"]),
-    ("testA", 480985, 0, ["man"]),
+    ("testA", 480985, 1, ["man"]),
     ("testB", 491497, 0, ["lake"]),
-    ("testBC", 296649, 0, ["hill"]),
+    ("testBC", 296649, 4, ["hill"]),
 ]
 BERKELEY: list[Ref] = [
     ("train", 37777, 0, ["tree"]),

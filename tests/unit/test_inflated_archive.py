@@ -82,7 +82,7 @@ def test_the_same_name_in_two_folders_is_two_files(tmp_path: Path) -> None:
     assert [inflated_file(*pair[:1], tmp_path, content=pair[1]).read_bytes() for pair in pairs] == [b"train", b"val"]
 
 
-WHOLE = gzip.compress(random.Random(0).randbytes(100) + bytes(3_000_000), mtime=0)  # noqa: S311  (no secret)
+WHOLE = gzip.compress(random.Random(0).randbytes(100) + bytes(1_000_000), mtime=0)  # noqa: S311  (no secret)
 
 
 def with_crc32(data: bytes, crc32: int) -> bytes:
@@ -189,3 +189,11 @@ def test_images_of_compressed_archives_cannot_be_referenced(tmp_path: Path) -> N
             report_path=tmp_path / "x.json",
             options=ConvertOptions(storage="reference"),
         )
+
+
+def test_what_inflates_to_far_more_than_it_is_goes_no_further(tmp_path: Path) -> None:
+    bomb = tmp_path / "zeros.gz"
+    bomb.write_bytes(gzip.compress(bytes(64 << 20)))  # deflate reaches a ratio of a thousand
+    with pytest.raises(ArchiveError, match=f"zeros.gz: is a likely bomb.*expected at most {250 * bomb.stat().st_size} bytes"):
+        inflated_file(bomb, tmp_path / "spool", content="0" * 64)
+    assert not [path for path in (tmp_path / "spool").iterdir() if path.suffix != ".lock"]

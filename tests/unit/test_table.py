@@ -61,6 +61,13 @@ def parsed(tmp_path: Path, data: bytes, **options: str) -> Parsed:
 
 
 @pytest.mark.parametrize("encode", [json_list, json_lines])
+def test_a_byte_order_mark_is_no_part_of_the_table(tmp_path: Path, encode: Callable[[Any], bytes]) -> None:
+    found = parsed(tmp_path, b"\xef\xbb\xbf" + encode(ROWS), **SIZED)
+    assert found.report.rejects == []
+    assert found.table["file_name"].to_pylist() == ["b.jpg", "a.jpg"]
+
+
+@pytest.mark.parametrize("encode", [json_list, json_lines])
 def test_rows_of_json_are_images_in_the_order_of_the_table(tmp_path: Path, encode: Callable[[Any], bytes]) -> None:
     found = parsed(tmp_path, encode(ROWS), **SIZED)
     assert found.report.rejects == []

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import gzip
-import shutil
 import zlib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from regioncache.archive.member import FETCH_AGAIN, REPACK, STORED, Member, refusal
+from regioncache.archive.member import FETCH_AGAIN, MAX_RATIO, REPACK, SMALL_BYTES, STORED, Member, refusal
 from regioncache.archive.reading import OpenArchive, inflated, member_data
 from regioncache.archive.tar import tar_members
 from regioncache.archive.zip import zip_members
@@ -103,7 +102,7 @@ def inflated_file(path: Path, spool_folder: Path, *, content: str) -> Path:
         content: the checksum of ``path``, so that another file of the same name is inflated anew.
 
     Raises:
-        ArchiveError: the data are damaged or cut short.
+        ArchiveError: the data are damaged, cut short, or inflate to more than ``MAX_RATIO`` times their size.
         DiskFullError: there is no room in ``spool_folder``.
     """
     stem = path.name.removesuffix(".gz").removesuffix(".tgz")
@@ -114,7 +113,13 @@ def inflated_file(path: Path, spool_folder: Path, *, content: str) -> Path:
         if not spooled.is_file():
             with gzip.open(path) as packed, atomic_path(spooled) as temporary, temporary.open("wb") as handle:
                 try:
-                    shutil.copyfileobj(packed, handle, _COPY_BYTES)
+                    most = max(MAX_RATIO * path.stat().st_size, SMALL_BYTES)
+                    while piece := packed.read(_COPY_BYTES):
+                        handle.write(piece)
+                        if handle.tell() > most:
+                            expected = f"at most {most} bytes"
+                            problem = "is a likely bomb: it inflates without end"
+                            raise ArchiveError(path, problem, expected=expected, found="more", remedy=REPACK)
                 except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                     raise ArchiveError(path, f"cannot be inflated: {error}", remedy=FETCH_AGAIN) from error
     return spooled

@@ -6,6 +6,7 @@ texts. A table without boxes describes whole images: each text is one region.
 
 from __future__ import annotations
 
+import codecs
 import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -115,6 +116,8 @@ def _records(name: str, data: memoryview, options: Options) -> Iterator[Any]:
     if data[: len(_PARQUET)] == _PARQUET:
         yield from _parquet_records(name, data, options)
         return
+    if data[: len(codecs.BOM_UTF8)] == codecs.BOM_UTF8:
+        data = data[len(codecs.BOM_UTF8) :]
     head = data[:1024].tobytes().lstrip()
     try:
         if head.startswith(b"["):
