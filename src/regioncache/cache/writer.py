@@ -39,7 +39,8 @@ def _column(kind: pa.DataType, values: Sequence[Any]) -> pa.Array:
         element = kind.value_type
         offsets = _offsets([len(value) for value in values])
         if pa.types.is_fixed_size_list(element):
-            flat = np.concatenate([np.asarray(value, np.float32).reshape(-1) for value in values])
+            dtype = np.dtype(element.value_type.to_pandas_dtype())
+            flat = np.concatenate([np.asarray(value, dtype).reshape(-1) for value in values])
             inner = pa.FixedSizeListArray.from_arrays(pa.array(flat, element.value_type), type=element)
         elif pa.types.is_string(element):
             inner = pa.array([item for value in values for item in value], element)

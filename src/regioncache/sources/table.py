@@ -116,7 +116,7 @@ def _records(name: str, data: memoryview, options: Options) -> Iterator[Any]:
     if data[: len(_PARQUET)] == _PARQUET:
         yield from _parquet_records(name, data, options)
         return
-    if data[: len(codecs.BOM_UTF8)] == codecs.BOM_UTF8:
+    if data[: len(codecs.BOM_UTF8)].tobytes() == codecs.BOM_UTF8:
         data = data[len(codecs.BOM_UTF8) :]
     head = data[:1024].tobytes().lstrip()
     try:
