@@ -138,7 +138,7 @@ def test_every_ref_that_cannot_be_used_is_rejected_alone(toy: Toy) -> None:
         (1, 6, "phrase_missing"),
         (404, 7, "region_without_image"),
     ]
-    assert parsed.report.counts == {"images_listed": 2, "regions_listed": 8}
+    assert parsed.report.counts == {"images_listed": 1, "regions_listed": 8}
 
 
 def test_an_image_of_which_all_refs_are_rejected_stays_without_regions(toy: Toy) -> None:
@@ -153,7 +153,7 @@ def test_images_without_a_photo_or_with_two_records_are_rejected(toy: Toy) -> No
     toy.images += [toy.images[1]]
     parsed = toy.parse()
     assert parsed.table.num_rows == 0
-    assert problems(parsed) == [(2, -1, "image_missing"), (1, -1, "image_id_duplicate"), (1, -1, "image_id_duplicate")]
+    assert sorted(problems(parsed)) == [(1, -1, "image_id_duplicate"), (2, -1, "image_missing")]
     assert "c.jpg below train2014/" in parsed.report.rejects[0].detail
 
 

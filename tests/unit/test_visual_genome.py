@@ -194,10 +194,9 @@ def test_images_that_cannot_be_used_are_rejected_and_their_regions_still_count(t
         (3, -1, "file_record_invalid"),
         (4, -1, "image_missing"),
         (5, -1, "image_id_duplicate"),
-        (5, -1, "image_id_duplicate"),
         (404, -1, "image_record_missing"),
     ]
-    assert parsed.report.counts == {"images_listed": 5, "regions_listed": 4}
+    assert parsed.report.counts == {"images_listed": 6, "regions_listed": 4}  # 1 to 5, and 404
 
 
 def test_regions_without_words_or_with_the_id_of_another_are_rejected_alone(toy: Toy) -> None:

@@ -81,7 +81,7 @@ def parse(files: Mapping[str, AnnotationFile], folders: Mapping[str, MemberFolde
             remedy="Compare it with the format of captions_val2017.json, or fetch it again",
         ) from error
     report = Report()
-    report.count("images_listed", len(file.images))
+    report.count("images_listed", len({image.id for image in file.images}))
     report.count("regions_listed", len(file.annotations))
     captions_of = _by_image(file, report)
     listed = Counter(image.id for image in file.images)

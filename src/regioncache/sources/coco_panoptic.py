@@ -110,7 +110,8 @@ def parse(files: Mapping[str, AnnotationFile], folders: Mapping[str, MemberFolde
             remedy="Compare it with the format of panoptic_val2017.json, or fetch it again",
         ) from error
     report = Report()
-    report.count("images_listed", len(file.images))
+    named = {image.id for image in file.images} | {annotation.image_id for annotation in file.annotations}
+    report.count("images_listed", len(named))
     report.count("annotations_listed", len(file.annotations))
     report.count("regions_listed", sum(len(one.segments_info) for one in file.annotations))
     categories = [Category(one.id, one.name, bool(one.isthing), k) for k, one in enumerate(file.categories)]

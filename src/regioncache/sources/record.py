@@ -71,7 +71,8 @@ class Parsed(NamedTuple):
     The table has at least ``IMAGE_FIELDS`` and the ``place_fields`` of ``images``. It may have ``coco_image_id``
     (int64, -1 where the photo is in no COCO release) and ``url`` (where the image was published, empty if unknown).
     A width and height of -1 are learnt from the image itself.
-    The report counts ``images_listed`` and, where it is known, ``regions_listed``.
+    The report counts ``images_listed``, each image that the files list or name once: it is a row, or has one reject of its
+    own; and, where it is known, ``regions_listed``.
     """
 
     table: pa.Table

@@ -145,7 +145,7 @@ def parse(files: Mapping[str, AnnotationFile], folders: Mapping[str, MemberFolde
     refs = _of_split(files["refs"], options)
     file = _instances(files["instances"])
     report = Report()
-    report.count("images_listed", len({ref.image_id for ref in refs}))
+    report.count("images_listed", len({ref.image_id for ref in refs} & {image.id for image in file.images}))
     report.count("regions_listed", len(refs))
     categories = [Category(one.id, one.name, is_thing=True, index=k) for k, one in enumerate(file.categories)]
     places = _images(file, folders["images"], {ref.image_id for ref in refs}, report)
@@ -191,10 +191,9 @@ def _instances(file: AnnotationFile) -> _File:
 
 def _images(file: _File, folder: MemberFolder, wanted: set[int], report: Report) -> dict[int, tuple[_Image, Place]]:
     """The usable images among those wanted, by id, with the photo's place."""
-    records = [image for image in file.images if image.id in wanted]
-    times = Counter(image.id for image in records)
+    times = Counter(image.id for image in file.images)
     usable = {}
-    for image in records:
+    for image in {image.id: image for image in file.images if image.id in wanted}.values():
         place = folder.find(image.file_name)
         if times[image.id] > 1:
             problem = "image_id_duplicate", f"{times[image.id]} image records have id {image.id}"

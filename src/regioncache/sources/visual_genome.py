@@ -110,7 +110,7 @@ def parse(files: Mapping[str, AnnotationFile], folders: Mapping[str, MemberFolde
     wanted = named if options.split or is_grit else listed
     for image_id in sorted(named - listed):
         report.reject(Reject(image_id, "", "image_record_missing", f"image {image_id} is not in {files['image_data'].name}"))
-    report.count("images_listed", len(wanted))
+    report.count("images_listed", len(wanted | named))
     report.count("regions_listed", sum(map(source.count, wanted | named)))
     images = _images(photos, wanted, folders["images"], report)
     batches = list(_batches(_rows(images, source, report)))
@@ -134,10 +134,7 @@ def _images(photos: list[Photo], wanted: set[int], folder: MemberFolder, report:
     """The images that are wanted and can be used, sorted by id."""
     times = Counter(one.key for one in photos)
     usable = []
-    for photo in photos:
-        image_id = photo.key
-        if image_id not in wanted:
-            continue
+    for image_id, photo in {one.key: one for one in photos if one.key in wanted}.items():
         names = _file_names(photo, image_id)
         found = next(((name, place) for name in names if (place := folder.find(name)) is not None), None)
         if times[image_id] > 1:
