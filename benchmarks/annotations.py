@@ -21,7 +21,8 @@ from pycocotools.coco import COCO
 from benchmarks.measure import Scale, Table
 from regioncache.archive import Member
 from regioncache.sources import objects365
-from regioncache.sources.record import AnnotationFile, FolderPart, MemberFolder
+from regioncache.sources.places import FolderPart, MemberFolder
+from regioncache.sources.record import AnnotationFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

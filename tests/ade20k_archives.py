@@ -11,7 +11,9 @@ from PIL import Image
 
 from regioncache.archive import OpenArchive, list_members
 from regioncache.sources import ade20k_panoptic
-from regioncache.sources.record import FolderPart, MemberFolder, NoOptions, Parsed, Report, place_of
+from regioncache.sources.places import FolderPart, MemberFolder, place_of
+from regioncache.sources.record import NoOptions, Parsed
+from regioncache.sources.reports import Report
 from small_cache import region_fields, sample_row
 
 if TYPE_CHECKING:

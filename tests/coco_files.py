@@ -7,13 +7,16 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from regioncache.archive import list_members
-from regioncache.sources.record import AnnotationFile, Category, FolderPart, MemberFolder, Parsed, Report
+from regioncache.sources.places import FolderPart, MemberFolder
+from regioncache.sources.record import AnnotationFile, Parsed
+from regioncache.sources.reports import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from regioncache.sources.record import Regions, Source
+    from regioncache.sources.record import Source
+    from regioncache.sources.regions import Category, Regions
 
 
 def annotation_file(value: Any, name: str = "annotations.json") -> AnnotationFile:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from regioncache.encode.tokens import Tokenizer
-    from regioncache.sources.record import Category, Regions
+    from regioncache.sources.regions import Category, Regions
 
 
 def sample_row(image_id: int, *, height: int, width: int, image: bytes = b"", **fields: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from regioncache.archive import OpenArchive
 from regioncache.cache.verify import verify_cache
 from regioncache.schema import REJECT_REASONS
 from regioncache.sources import SOURCES
-from regioncache.sources.record import place_of
+from regioncache.sources.places import place_of
 from regioncache.steps.parse import parse_annotations
 from regioncache.steps.paths import guard_path
 

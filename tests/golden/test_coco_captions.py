@@ -18,7 +18,8 @@ from regioncache import ParquetRegionDataset
 from regioncache.archive import OpenArchive, list_members
 from regioncache.errors import AnnotationError
 from regioncache.sources import coco_captions
-from regioncache.sources.record import AnnotationFile, FolderPart, MemberFolder, NoOptions
+from regioncache.sources.places import FolderPart, MemberFolder
+from regioncache.sources.record import AnnotationFile, NoOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

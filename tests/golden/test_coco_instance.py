@@ -11,7 +11,8 @@ import pytest
 from coco_files import photos, regions_by_image, rejected
 from regioncache.archive import OpenArchive, list_members
 from regioncache.sources import coco_instance
-from regioncache.sources.record import AnnotationFile, FolderPart, MemberFolder, Parsed
+from regioncache.sources.places import FolderPart, MemberFolder
+from regioncache.sources.record import AnnotationFile, Parsed
 
 if TYPE_CHECKING:
     from pathlib import Path

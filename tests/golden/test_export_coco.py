@@ -16,7 +16,9 @@ from regioncache.interop.instances import export_instances
 from regioncache.interop.panoptic import export_panoptic
 from regioncache.interop.semantic import export_semantic
 from regioncache.sources import coco_panoptic
-from regioncache.sources.record import AnnotationFile, FolderPart, MemberFolder, NoOptions, Report, place_of
+from regioncache.sources.places import FolderPart, MemberFolder, place_of
+from regioncache.sources.record import AnnotationFile, NoOptions
+from regioncache.sources.reports import Report
 from small_cache import region_fields, sample_row, write_samples
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from regioncache.sources.record import AnnotationFile, Parsed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regioncache.sources.record import MemberFolder, Source
+    from regioncache.sources.places import MemberFolder
+    from regioncache.sources.record import Source
 
 FILES = {
     ("objects365", "train"): "objects365v2_train_fixann.json",

@@ -9,12 +9,15 @@ import pytest
 from regioncache.archive import list_members
 from regioncache.errors import AnnotationError
 from regioncache.sources import refcoco
-from regioncache.sources.record import AnnotationFile, FolderPart, MemberFolder, Report, place_of
+from regioncache.sources.places import FolderPart, MemberFolder, place_of
+from regioncache.sources.record import AnnotationFile
+from regioncache.sources.reports import Report
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regioncache.sources.record import Parsed, Regions
+    from regioncache.sources.record import Parsed
+    from regioncache.sources.regions import Regions
 
 ARCHIVES = {
     "refcoco_unc": ("refcoco", "refs(unc).p", "train2014.zip", "train2014/"),

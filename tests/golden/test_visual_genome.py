@@ -9,7 +9,9 @@ import pytest
 from regioncache.archive import list_members
 from regioncache.errors import AnnotationError
 from regioncache.sources import visual_genome
-from regioncache.sources.record import AnnotationFile, FolderPart, MemberFolder, Report, place_of
+from regioncache.sources.places import FolderPart, MemberFolder, place_of
+from regioncache.sources.record import AnnotationFile
+from regioncache.sources.reports import Report
 
 if TYPE_CHECKING:
     from pathlib import Path

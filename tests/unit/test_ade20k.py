@@ -17,7 +17,9 @@ from regioncache.cache.label_map import decode_label_map
 from regioncache.errors import BadRecordError
 from regioncache.schema import ON_PURPOSE, REJECT_REASONS
 from regioncache.sources.ade20k_panoptic import parse, regions_of
-from regioncache.sources.record import MemberFolder, NoOptions, Regions, Report
+from regioncache.sources.places import MemberFolder
+from regioncache.sources.record import NoOptions
+from regioncache.sources.reports import Report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regioncache.sources.record import Parsed
+    from regioncache.sources.regions import Regions
 
 # Values of the semantic map, and values of R in the instance map.
 WALL, SKY, BED, PERSON = 1, 3, 8, 13

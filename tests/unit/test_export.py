@@ -16,7 +16,7 @@ from regioncache.errors import CacheError, ConfigError
 from regioncache.interop.instances import export_instances
 from regioncache.interop.panoptic import export_panoptic
 from regioncache.interop.semantic import export_semantic
-from regioncache.sources.record import Category
+from regioncache.sources.regions import Category
 from small_cache import sample_row, write_samples
 
 if TYPE_CHECKING:

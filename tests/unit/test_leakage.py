@@ -9,7 +9,8 @@ import pytest
 
 from regioncache.errors import AnnotationError
 from regioncache.sources.leakage import guarded_images, leave_out
-from regioncache.sources.record import AnnotationFile, Report
+from regioncache.sources.record import AnnotationFile
+from regioncache.sources.reports import Report
 
 
 def refs_file(*image_and_split: tuple[int, str]) -> AnnotationFile:

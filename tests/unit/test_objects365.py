@@ -13,12 +13,12 @@ from regioncache.archive import Member
 from regioncache.errors import AnnotationError
 from regioncache.schema import REJECT_REASONS
 from regioncache.sources import coco_instance, objects365
-from regioncache.sources.record import FolderPart, MemberFolder, Parsed
+from regioncache.sources.places import FolderPart, MemberFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regioncache.sources.record import Source
+    from regioncache.sources.record import Parsed, Source
 
 LISTED = "images/v1/patch8/objects365_v1_00420917.jpg"
 

@@ -12,7 +12,8 @@ from regioncache.cache.label_map import decode_label_map, encode_label_map
 from regioncache.errors import ConfigError
 from regioncache.schema import ON_PURPOSE
 from regioncache.sources.presets import PRESETS, apply_preset, plain_words, preset_named
-from regioncache.sources.record import Regions, Report, make_regions
+from regioncache.sources.regions import Regions, make_regions
+from regioncache.sources.reports import Report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,12 +12,15 @@ from regioncache.archive import list_members
 from regioncache.errors import AnnotationError, ConfigError
 from regioncache.schema import REJECT_REASONS
 from regioncache.sources import visual_genome
-from regioncache.sources.record import AnnotationFile, FolderPart, MemberFolder, Report
+from regioncache.sources.places import FolderPart, MemberFolder
+from regioncache.sources.record import AnnotationFile
+from regioncache.sources.reports import Report
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regioncache.sources.record import Parsed, Regions
+    from regioncache.sources.record import Parsed
+    from regioncache.sources.regions import Regions
 
 KEYS = {
     "regions": "regions",

@@ -28,20 +28,10 @@ from regioncache.errors import BadRecordError
 from regioncache.panoptic_runs import VOID_LABEL, LabelRuns, label_runs
 from regioncache.schema import REGION_FLAGS
 from regioncache.sources.map_png import grey_map, rgb_map
-from regioncache.sources.record import (
-    IMAGE_FIELDS,
-    AnnotationFile,
-    Category,
-    MemberFolder,
-    NoOptions,
-    Parsed,
-    Place,
-    Regions,
-    Reject,
-    Report,
-    place_columns,
-    place_fields,
-)
+from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
+from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, NoOptions, Parsed
+from regioncache.sources.regions import Category, Regions
+from regioncache.sources.reports import Reject, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

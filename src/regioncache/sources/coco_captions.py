@@ -12,20 +12,10 @@ import msgspec
 import pyarrow as pa
 
 from regioncache.errors import AnnotationError
-from regioncache.sources.record import (
-    IMAGE_FIELDS,
-    AnnotationFile,
-    Category,
-    MemberFolder,
-    NoOptions,
-    Parsed,
-    Regions,
-    Reject,
-    Report,
-    make_regions,
-    place_columns,
-    place_fields,
-)
+from regioncache.sources.places import MemberFolder, place_columns, place_fields
+from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, NoOptions, Parsed
+from regioncache.sources.regions import Category, Regions, make_regions
+from regioncache.sources.reports import Reject, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

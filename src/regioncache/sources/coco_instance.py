@@ -12,12 +12,15 @@ from regioncache.masks import to_rle
 from regioncache.sources.coco_json import decode
 from regioncache.sources.coco_table import UsableRegions, regions_of_row, usable_images
 from regioncache.sources.photo_names import PhotoFinder
-from regioncache.sources.record import Parsed, Reject, Report
+from regioncache.sources.record import Parsed
+from regioncache.sources.reports import Reject, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from regioncache.sources.record import AnnotationFile, Category, MemberFolder, Regions
+    from regioncache.sources.places import MemberFolder
+    from regioncache.sources.record import AnnotationFile
+    from regioncache.sources.regions import Category, Regions
 
 
 class InstanceOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,7 +17,7 @@ import pyarrow as pa
 from regioncache.errors import AnnotationError
 from regioncache.schema import REGION_FLAGS
 from regioncache.sources.json_windows import WINDOW_BYTES, JsonWindows
-from regioncache.sources.record import Category
+from regioncache.sources.regions import Category
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,20 +18,10 @@ import pyarrow as pa
 from regioncache.errors import AnnotationError, BadRecordError
 from regioncache.panoptic_runs import label_runs
 from regioncache.sources.panoptic_png import png_ids
-from regioncache.sources.record import (
-    IMAGE_FIELDS,
-    AnnotationFile,
-    Category,
-    MemberFolder,
-    NoOptions,
-    Parsed,
-    Place,
-    Regions,
-    Reject,
-    Report,
-    place_columns,
-    place_fields,
-)
+from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
+from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, NoOptions, Parsed
+from regioncache.sources.regions import Category, Regions
+from regioncache.sources.reports import Reject, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,7 +9,10 @@ import pyarrow as pa
 
 from regioncache.sources.coco_json import raw_json
 from regioncache.sources.photo_names import NameEnds
-from regioncache.sources.record import IMAGE_FIELDS, Reject, Report, make_regions, place_columns, place_fields
+from regioncache.sources.places import place_columns, place_fields
+from regioncache.sources.record import IMAGE_FIELDS
+from regioncache.sources.regions import make_regions
+from regioncache.sources.reports import Reject, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
 
     from regioncache.sources.coco_json import CocoJson, ImageColumns
     from regioncache.sources.photo_names import PhotoFinder
-    from regioncache.sources.record import Category, Place, Regions
+    from regioncache.sources.places import Place
+    from regioncache.sources.regions import Category, Regions
 
 
 class UsableImages(NamedTuple):

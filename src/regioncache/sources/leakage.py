@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from regioncache.sources.record import AnnotationFile, Reject, Report
 from regioncache.sources.refcoco import read_refs
+from regioncache.sources.reports import Reject, Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from regioncache.sources.record import AnnotationFile
 
 GUARDED = pa.schema([("coco_image_id", pa.int64()), ("held_by", pa.string())])
 """One row per photo and split that holds it."""

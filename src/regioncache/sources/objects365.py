@@ -13,12 +13,15 @@ import msgspec
 from regioncache.sources.coco_json import decode
 from regioncache.sources.coco_table import UsableRegions, regions_of_row, usable_images
 from regioncache.sources.photo_names import PhotoFinder
-from regioncache.sources.record import Parsed, Report
+from regioncache.sources.record import Parsed
+from regioncache.sources.reports import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from regioncache.sources.record import AnnotationFile, Category, MemberFolder, Regions
+    from regioncache.sources.places import MemberFolder
+    from regioncache.sources.record import AnnotationFile
+    from regioncache.sources.regions import Category, Regions
 
 
 class Objects365Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from regioncache.sources.record import MemberFolder, Place
+    from regioncache.sources.places import MemberFolder, Place
 
 
 class PhotoFinder:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from regioncache.errors import ConfigError
-from regioncache.sources.record import Reject
+from regioncache.sources.reports import Reject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from regioncache.sources.record import Regions, Report
+    from regioncache.sources.regions import Regions
+    from regioncache.sources.reports import Report
 
 # densecap's preprocessing (jcjohnson/densecap, preprocess.py) replaces these before it lowers the case.
 _SYMBOLS = str.maketrans(

@@ -20,21 +20,11 @@ from pycocotools import mask as pycoco
 
 from regioncache.errors import AnnotationError, BadRecordError
 from regioncache.masks import to_rle
+from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
 from regioncache.sources.plain_pickle import read_plain_pickle
-from regioncache.sources.record import (
-    IMAGE_FIELDS,
-    AnnotationFile,
-    Category,
-    MemberFolder,
-    Parsed,
-    Place,
-    Regions,
-    Reject,
-    Report,
-    make_regions,
-    place_columns,
-    place_fields,
-)
+from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Parsed
+from regioncache.sources.regions import Category, Regions, make_regions
+from regioncache.sources.reports import Reject, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

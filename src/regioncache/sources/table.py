@@ -16,20 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from regioncache.errors import AnnotationError
-from regioncache.sources.record import (
-    IMAGE_FIELDS,
-    AnnotationFile,
-    Category,
-    MemberFolder,
-    Parsed,
-    Place,
-    Regions,
-    Reject,
-    Report,
-    make_regions,
-    place_columns,
-    place_fields,
-)
+from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
+from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Parsed
+from regioncache.sources.regions import Category, Regions, make_regions
+from regioncache.sources.reports import Reject, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -18,12 +18,15 @@ from regioncache.sources.coco_json import decode
 from regioncache.sources.coco_table import UsableRegions, regions_of_row, usable_images
 from regioncache.sources.json_windows import JsonWindows
 from regioncache.sources.photo_names import PhotoFinder
-from regioncache.sources.record import Parsed, Report
+from regioncache.sources.record import Parsed
+from regioncache.sources.reports import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from regioncache.sources.record import AnnotationFile, Category, MemberFolder, Regions
+    from regioncache.sources.places import MemberFolder
+    from regioncache.sources.record import AnnotationFile
+    from regioncache.sources.regions import Category, Regions
 
 
 class V3DetOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -19,8 +19,9 @@ from regioncache.errors import BadRecordError, ConfigError
 from regioncache.geometry import FRAMES
 from regioncache.hashing import content_key
 from regioncache.schema import SAMPLES, SCHEMA_VERSION, has_side_word, huggingface_metadata
+from regioncache.sources.places import Place, place_of
 from regioncache.sources.presets import apply_preset, preset_named
-from regioncache.sources.record import Category, Place, Regions, Reject, Report, place_of
+from regioncache.sources.reports import Reject, Report
 from regioncache.steps.parse import open_annotations
 from regioncache.steps.shard_report import KEY, is_done, write_shard_report
 from regioncache.steps.tables import table_key
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from regioncache.catalog import TaskType
     from regioncache.encode.images import StoredImage
+    from regioncache.sources.regions import Category, Regions
     from regioncache.steps.inputs import SplitInputs
 
 VERSION = 2

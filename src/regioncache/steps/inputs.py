@@ -11,7 +11,8 @@ from regioncache.archive import Member, OpenArchive, inflated_file, list_members
 from regioncache.errors import ArchiveError, ConfigError
 from regioncache.fetch.verify import archive_sha256, is_verified, verify_whole, write_record
 from regioncache.sources import SOURCES
-from regioncache.sources.record import AnnotationFile, FolderPart, MemberFolder
+from regioncache.sources.places import FolderPart, MemberFolder
+from regioncache.sources.record import AnnotationFile
 
 if TYPE_CHECKING:
     from contextlib import ExitStack

@@ -12,7 +12,9 @@ import msgspec
 from regioncache.errors import AnnotationError, ConfigError
 from regioncache.hashing import content_key
 from regioncache.sources.leakage import leave_out
-from regioncache.sources.record import Category, Parsed, Report
+from regioncache.sources.record import Parsed
+from regioncache.sources.regions import Category
+from regioncache.sources.reports import Report
 from regioncache.steps.guard import open_guard
 from regioncache.steps.tables import map_table, table_key, write_table
 

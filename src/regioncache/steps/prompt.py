@@ -15,7 +15,7 @@ from regioncache.geometry import Frame, frame_named
 from regioncache.hashing import content_key
 from regioncache.masks import with_background
 from regioncache.schema import PROMPTS, SCHEMA_VERSION
-from regioncache.sources.record import Report
+from regioncache.sources.reports import Report
 from regioncache.steps.shard_report import KEY, is_done, write_shard_report
 
 if TYPE_CHECKING:

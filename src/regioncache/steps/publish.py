@@ -30,7 +30,7 @@ from regioncache.cache.open_rows import check_token_key
 from regioncache.errors import CacheError, RejectBudgetError
 from regioncache.hashing import content_key, sha256_file
 from regioncache.schema import ON_PURPOSE, REJECTS
-from regioncache.sources.record import Report
+from regioncache.sources.reports import Report
 from regioncache.steps.parse import open_annotations
 from regioncache.steps.paths import prompts_kind, tokens_kind
 from regioncache.steps.shard_report import ShardReport, read_shard_report

@@ -11,7 +11,7 @@ from regioncache.cache.index import ShardEntry
 from regioncache.cache.open_rows import footer_metadata
 from regioncache.errors import CacheError
 from regioncache.hashing import sha256_file
-from regioncache.sources.record import Report
+from regioncache.sources.reports import Report
 
 if TYPE_CHECKING:
     from pathlib import Path

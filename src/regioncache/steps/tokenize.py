@@ -15,7 +15,7 @@ from regioncache.encode.tokens import Tokenizer, load_saved, load_tokenizer
 from regioncache.errors import TokenizerError
 from regioncache.hashing import content_key
 from regioncache.schema import SCHEMA_VERSION, TOKENS
-from regioncache.sources.record import Report
+from regioncache.sources.reports import Report
 from regioncache.steps.shard_report import KEY, is_done, write_shard_report
 
 if TYPE_CHECKING:
