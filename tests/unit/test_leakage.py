@@ -57,6 +57,7 @@ def test_guarded_rows_are_left_out_listed_and_counted_by_holder() -> None:
     ]
     assert report.rejects[0].detail == "COCO image 9 is in refcoco/unc/val, refcocog/google/val"
     assert report.counts == {
+        "leakage_guard_images": 2,
         "leakage_guard/refcoco/unc/val": 1,
         "leakage_guard/refcocog/google/val": 1,
         "leakage_guard/refcoco/unc/testA": 1,
@@ -69,4 +70,4 @@ def test_rows_without_a_coco_id_are_never_guarded() -> None:
     report = Report()
     assert leave_out(table, np.array([-1]), guarded, report) is table
     assert not report.rejects
-    assert not report.counts
+    assert report.counts == {"leakage_guard_images": 0}

@@ -53,9 +53,11 @@ def leave_out(table: pa.Table, image_ids: NDArray[np.int64], guarded: pa.Table, 
         table: as ``Source.parse`` gives it, n rows.
         image_ids: COCO id of each row's photo, int64 (n,); negative where it has none.
         guarded: as ``guarded_images`` gives it.
-        report: gets a reject ``leakage_guard`` for each row that is left out, and the counts ``leakage_guard/<holder>``.
+        report: gets a reject ``leakage_guard`` for each row that is left out, and the counts
+            ``leakage_guard_images`` and ``leakage_guard/<holder>``.
     """
     is_guarded = np.isin(image_ids, guarded["coco_image_id"].to_numpy()) & (image_ids >= 0)
+    report.count("leakage_guard_images", int(is_guarded.sum()))  # also of none: it says that the guard was on
     if not is_guarded.any():
         return table
     holders: defaultdict[int, list[str]] = defaultdict(list)
