@@ -78,6 +78,7 @@ class Scale:
         epoch_rows: random rows that an epoch reads there.
         build_images: of the drawn archives.
         annotation_images: of the large detection file.
+        order_indices: of every order.
     """
 
     images: int
@@ -87,6 +88,7 @@ class Scale:
     epoch_rows: int
     build_images: int
     annotation_images: int
+    order_indices: int
 
 
 def cpu_rates(work: Mapping[str, Callable[[], int]], pace: Pace) -> dict[str, float]:

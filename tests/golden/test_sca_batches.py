@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from regioncache import ParquetRegionDataset, RegionCollator, ShuffledRegions
-from regioncache.data.regions import RegionChoice
+from regioncache.data.regions import RegionChoice, RegionFacts
 from regioncache.encode.tokens import load_tokenizer
 from small_cache import sample_row, write_samples, write_tokens
 
@@ -124,16 +124,15 @@ class RecordedDraws:
 
     def __init__(self, draws: dict[str, Any], max_regions: int) -> None:
         self.draws = draws
-        self.rule = ShuffledRegions(max_regions=max_regions)
+        self.rule = ShuffledRegions(max_regions=max_regions, crowd="keep")
 
     def choose(
         self,
         generator: np.random.Generator,  # noqa: ARG002  (the draws are recorded)
-        box_xyxy: np.ndarray,
-        phrase_count: np.ndarray,  # noqa: ARG002  (the draws are recorded)
+        facts: RegionFacts,
     ) -> RegionChoice:
         drawn = RegionChoice(np.array(self.draws["permutation"], np.int64), np.array(self.draws["phrase_index"], np.int64))
-        return self.rule.keep(drawn, box_xyxy)
+        return self.rule.keep(drawn, facts)
 
 
 def test_training_batches_equal_the_original_given_its_draws(golden: Path, cache: tuple[Path, dict[str, int]]) -> None:

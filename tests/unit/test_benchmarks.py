@@ -11,6 +11,19 @@ from pathlib import Path
 from regioncache.sources import SOURCES
 
 PROJECT = Path(__file__).resolve().parents[2]
+ORDERS = {
+    "permutation",
+    "permutation_numpy",
+    "permutation_torch",
+    "distributed",
+    "distributed_torch",
+    "weighted",
+    "weighted_numpy",
+    "weighted_torch",
+    "weighted_once",
+    "repeat_factor",
+    "mix",
+}
 TABLES = {
     "sample_none": {"ours", "floor", "floor_full", "lmdb_pickle", "lmdb_full", "hf_tuned", "hf_natural"},
     "sample_jpeg": {"ours", "floor", "lmdb_pickle", "hf_tuned", "hf_natural", "limit", "on_the_fly_float32", "on_the_fly_uint8"},
@@ -30,10 +43,42 @@ TABLES = {
     "open": {"open_1M", "open_10M", "memory_10M", "pickle_10M", "worker_1M_0", "worker_1M_1", "first_ours", "first_lmdb_pickle"},
     "tokens": {"ours", "library", "backend", "ours_repeated", "library_repeated"},
     "masks": {"dense", "dense_coco", "lowres", "lowres_coco"},
+    "transforms": {
+        "decode",
+        "nothing",
+        "resize",
+        "resize_fast",
+        "flip",
+        "pad",
+        "normalize",
+        "crop",
+        "min_iou_crop",
+        "photometric",
+        "jitter",
+        "jitter_exact",
+        "sam",
+        "sam_fast",
+    },
+    "transforms_masks": {
+        "decode",
+        "nothing",
+        "resize",
+        "flip",
+        "pad",
+        "crop",
+        "min_iou_crop",
+        "jitter",
+        "jitter_exact",
+        "sam",
+    },
     "build": {"png", "kernel", "tokens", "needed", "original", "reference"},
     "conversion": {"photos", *SOURCES},
     "annotations_time": {"ours", "pycocotools"},
     "annotations_memory": {"ours", "ours_private", "pycocotools", "pycocotools_private"},
+    "order_time": ORDERS,
+    "order_memory": ORDERS,
+    "loading": {"rate_1_0", "rate_1_1", "rate_1_2", "rate_3_0", "rate_3_1", "rate_3_2"},
+    "loading_memory": {"memory_1_1_0", "memory_1_2_1", "memory_3_1_0", "memory_3_2_1"},
 }
 MAY_BE_ZERO = "growth_"
 

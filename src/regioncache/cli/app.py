@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from regioncache.cli import build, export, look
+from regioncache.cli import build, export, look, plan
 from regioncache.errors import RegioncacheError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
         look.du,
         look.gc,
         export.export,
+        plan.plan,
     ),
     "Steps of a build (the workflow runs these)": (
         build.fetch,

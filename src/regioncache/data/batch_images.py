@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from regioncache.data.pixels import EncodedImage, normalize_into, resize_exact, resize_fast
+from regioncache.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,29 @@ def picture_hw(picture: Picture) -> tuple[int, int]:
 def pixels_of(picture: Picture) -> NDArray[np.uint8]:
     """RGB pixels, uint8 (H, W, 3)."""
     return picture.decode() if isinstance(picture, EncodedImage) else picture
+
+
+def is_normalized(picture: Picture) -> bool:
+    """Whether a transform has normalised an image already: float32 (H, W, 3)."""
+    return isinstance(picture, np.ndarray) and picture.dtype == np.float32
+
+
+def normalized_batch(pictures: Sequence[Picture], ring: BufferRing) -> NDArray[np.float32]:
+    """Normalised images at their own size, at the top left of float32 (B, 3, max H, max W), zeros elsewhere.
+
+    Raises:
+        ConfigError: some images are normalised and some are not.
+    """
+    if not all(map(is_normalized, pictures)):
+        raise ConfigError("a batch mixes images that a transform has normalised with images that it has not")
+    sizes = [picture_hw(picture) for picture in pictures]
+    height, width = (max(size[axis] for size in sizes) for axis in range(2))
+    batch = ring.take((len(pictures), 3, height, width), np.float32)
+    for slot, picture, (rows, columns) in zip(batch, pictures, sizes, strict=True):
+        slot[:, :rows, :columns] = np.moveaxis(np.asarray(picture), -1, 0)
+        slot[:, :rows, columns:] = 0
+        slot[:, rows:] = 0
+    return batch
 
 
 def native_batch(pictures: Sequence[Picture], ring: BufferRing) -> NDArray[np.uint8]:

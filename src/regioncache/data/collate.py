@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from regioncache.data.batch_images import BufferRing, frame_batch, native_batch, picture_hw
+from regioncache.data.batch_images import BufferRing, frame_batch, is_normalized, native_batch, normalized_batch, picture_hw
+from regioncache.data.batch_tokens import token_fields
+from regioncache.data.fields import HAS, completed
 from regioncache.data.pixels import EncodedImage
-from regioncache.errors import ConfigError, TokenizerError
+from regioncache.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from regioncache.data.open_cache import TokenizerInfo
-
-IGNORED_LABEL = -100
 _FRAME_PX = 1024
+_NO_BOXES, _NO_MASKS = np.zeros((0, 4)), np.zeros((0, 0, 0), np.bool_)
 
 _REGION_FIELDS: dict[str, tuple[type[np.generic], int, tuple[int, ...]]] = {
     # name: dtype in the batch, fill where there is no region, trailing shape of a batch without regions
@@ -78,18 +78,33 @@ class RegionCollator:
     masks                (B, R, h, w) / (T, h, w)            bool, where the samples have them
     region_mask          (B, R), ``pad``                     bool, where a region is
     image_index          (T,), ``flat``                      int64, the image of each region
+    ignore_boxes         (B, K, 4) / (S, 4), not ``min``     float64 xyxy in the frame, where the samples have them
+    ignore_masks         (B, K, h, w) / (S, h, w)            bool, where the samples have them
+    ignore_region_mask   (B, K), ``pad``                     bool, where a region to ignore is
+    ignore_image_index   (S,), ``flat``                      int64, the image of each region to ignore
     pixel_values         (B, H, W, 3) uint8                  stored size, zero-padded right and below
                          or (B, 3, 1024, 1024) float32       SAM's normalised input
+                         or (B, 3, H, W) float32             images that a transform has normalised
     pixel_sizes          (B, 2)                              int64 height, width of each image in pixel_values
     original_sizes,      (B, 2)                              int64 height, width
     reshaped_input_sizes
     metadata_captions,   lists of B
     task_type,
-    segmentation
+    segmentation,
+    ignore_segmentation,
+    source
+    has_tokens,          (B,)                                bool, in a mix: what is the sample's own, not filled in
+    has_masks,
+    has_points,
+    has_image
+    is_padding           (B,)                                bool, of a ``RegionLoader`` with ``tail="pad"``: the
+                                                             sample only fills the last batch
     ==================== =================================== ===========================================
 
     ``labels`` come from token counts, never from comparing ids, so the last real token is supervised also when the padding
-    id is the end-of-sequence id. Samples are not changed, and a batch is never None.
+    id is the end-of-sequence id. Samples are not changed, and a batch is never None. Where some samples have tokens, masks,
+    points or images and others do not, the others get regions without a token (labels all -100), masks without a pixel,
+    points at 0 with label 0, and black pixels.
 
     Args:
         regions: ``pad`` keeps all regions and marks empty slots; ``flat`` puts all regions in a row; ``min`` is the
@@ -135,26 +150,27 @@ class RegionCollator:
         """Make one batch.
 
         Args:
-            samples: what ``ParquetRegionDataset`` gave; left as they are.
+            samples: what ``ParquetRegionDataset`` or ``MixedDataset`` gave; left as they are.
 
         Raises:
             TokenizerError: the samples' tokens come from different tokenizers.
         """
         if self.regions == "min":
             samples = [sample for sample in samples if len(sample["metadata_region_id"])]
+        samples = completed(samples)
         counts = np.array([len(sample["metadata_region_id"]) for sample in samples], np.int64)
         slots = self._slots(counts)
         batch: dict[str, Any] = {}
         if samples and "input_ids" in samples[0]:
-            batch.update(_tokens(samples, slots))
+            batch.update(token_fields(samples, slots.kept, slots.place))
         if samples and "image" in samples[0]:
             batch.update(self._images(samples))
         batch.update(_per_region(samples, slots))
         for name in ("original_sizes", "reshaped_input_sizes"):
             batch[name] = np.array([sample[name] for sample in samples], np.int64).reshape(-1, 2)
-        for name in ("metadata_captions", "task_type", "segmentation"):
-            if any(name in sample for sample in samples):
-                batch[name] = [sample[name] for sample in samples]
+        if self.regions != "min" and any("ignore_boxes" in sample for sample in samples):
+            batch.update(self._ignored(samples))
+        batch.update(_per_sample(samples))
         if self.regions == "min":
             batch.update(_original_names(batch))
         elif self.regions == "pad":
@@ -171,11 +187,30 @@ class RegionCollator:
         fewest = int(counts.min())
         return _Slots(np.full_like(counts, fewest), fewest)
 
+    def _ignored(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The regions that are no targets and no background either; their number has nothing to do with the targets'."""
+        boxes = [sample.get("ignore_boxes", _NO_BOXES) for sample in samples]
+        counts = np.array([len(one) for one in boxes], np.int64)
+        slots = self._slots(counts)
+        found: dict[str, Any] = {"ignore_boxes": slots.place(boxes, np.float64, 0, (4,))}
+        if any("ignore_masks" in sample for sample in samples):
+            found["ignore_masks"] = _place_masks([sample.get("ignore_masks", _NO_MASKS) for sample in samples], slots)
+        if any("ignore_segmentation" in sample for sample in samples):
+            found["ignore_segmentation"] = [sample.get("ignore_segmentation", []) for sample in samples]
+        if self.regions == "pad":
+            found["ignore_region_mask"] = _region_mask(slots)
+        else:
+            found["ignore_image_index"] = np.repeat(np.arange(len(counts)), counts)
+        return found
+
     def _images(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         pictures = [sample["image"] for sample in samples]
         resized = [(int(size[0]), int(size[1])) for size in (sample["reshaped_input_sizes"] for sample in samples)]
         found: dict[str, Any] = {}
-        if self.pixels == "float32":
+        if any(map(is_normalized, pictures)):
+            found["pixel_values"] = normalized_batch(pictures, self._ring)
+            resized = [picture_hw(picture) for picture in pictures]
+        elif self.pixels == "float32":
             found["pixel_values"] = frame_batch(pictures, resized, _FRAME_PX, self._ring, dtype=np.float32, resize=self.resize)
         elif self.size == "frame":
             found["pixel_values"] = frame_batch(pictures, resized, _FRAME_PX, self._ring, dtype=np.uint8, resize=self.resize)
@@ -187,6 +222,17 @@ class RegionCollator:
             del found["pixel_sizes"]
             found["images"] = [one.open() if isinstance(one, EncodedImage) else one for one in pictures]
         return found
+
+
+def _per_sample(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Texts and the like as lists, flags as bool (B,), as far as a sample has them."""
+    present = {name for sample in samples for name in sample}
+    texts = [name for name in ("metadata_captions", "task_type", "segmentation", "source") if name in present]
+    flags = [name for name in (*HAS, "is_padding") if name in present]
+    return {
+        **{name: [sample.get(name) for sample in samples] for name in texts},
+        **{name: np.array([sample.get(name, False) for sample in samples], np.bool_) for name in flags},
+    }
 
 
 def _per_region(samples: Sequence[Mapping[str, Any]], slots: _Slots) -> dict[str, NDArray[Any]]:
@@ -231,37 +277,6 @@ def _place_masks(masks: list[NDArray[np.bool_]], slots: _Slots) -> NDArray[np.bo
     for larger, mask in zip(padded, masks, strict=True):
         larger[:, : mask.shape[1], : mask.shape[2]] = mask
     return slots.place(padded, np.bool_, 0, (height, width))
-
-
-def _tokens(samples: Sequence[Mapping[str, Any]], slots: _Slots) -> dict[str, NDArray[np.int64]]:
-    tokenizer = _one_tokenizer(samples)
-    lengths = [sample["input_ids_length"] for sample in samples]
-    longest = int(np.concatenate(lengths).max(initial=0))  # before any cut, as the original pads
-    ids = [sample["input_ids"] for sample in samples]
-    if sum(map(len, lengths)) != int(slots.kept.sum()):  # of cut samples the first regions' ids, which stand first
-        ids = [some[: int(sizes[:kept].sum())] for some, sizes, kept in zip(ids, lengths, slots.kept, strict=True)]
-    placed = slots.place(lengths, np.int64, 0)[..., None]
-    column = np.arange(longest)
-    # Which places hold a token: row-major, the order of the ids.
-    mask = column >= longest - placed if tokenizer.padding_side == "left" else column < placed
-    input_ids = np.empty(mask.shape, np.int64)
-    input_ids.fill(tokenizer.pad_token_id)
-    input_ids[mask] = np.concatenate(ids)
-    labels = np.empty((*mask.shape[:-1], longest + 1), np.int64)
-    labels[..., 0] = IGNORED_LABEL
-    labels[..., 1:] = np.where(mask, input_ids, IGNORED_LABEL)
-    return {"input_ids": input_ids, "attention_mask": mask.astype(np.int64), "labels": labels}
-
-
-def _one_tokenizer(samples: Sequence[Mapping[str, Any]]) -> TokenizerInfo:
-    tokenizer: TokenizerInfo = samples[0]["tokenizer"]
-    for sample in samples:
-        if sample["tokenizer"] is not tokenizer and sample["tokenizer"] != tokenizer:
-            raise TokenizerError(
-                f"a batch mixes tokens of two tokenizers (image {samples[0]['image_id']}: key {tokenizer.key}; image"
-                f" {sample['image_id']}: key {sample['tokenizer'].key}). Build all caches with the same tokenizer"
-            )
-    return tokenizer
 
 
 def _as_tensors(batch: dict[str, Any]) -> dict[str, Any]:

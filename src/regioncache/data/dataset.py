@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from regioncache.data.captions import Captions
-from regioncache.data.flat_ranges import range_indices, starts_of
 from regioncache.data.masks import RegionRLEs, dense_masks, low_res_masks_of
 from regioncache.data.open_cache import OpenShard, ShardSet, as_paths, find_shards
-from regioncache.data.plain_rows import other_rows, plain_reader
+from regioncache.data.plain_rows import plain_reader
+from regioncache.data.regions import RegionChoice, RegionFacts
 from regioncache.data.rng import sample_generator
 from regioncache.data.row_geometry import FrameSizes
+from regioncache.data.sidecar_values import add_points, add_tokens, phrase_positions
 from regioncache.data.stored_images import encoded_image
 from regioncache.errors import ConfigError
 from regioncache.geometry import frame_named
@@ -24,11 +25,9 @@ from regioncache.geometry import frame_named
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
     from regioncache.cache.rows import Rows
     from regioncache.data.plain_rows import PlainReader
-    from regioncache.data.regions import RegionChoice, RegionPolicy
+    from regioncache.data.regions import RegionPolicy
 
 Sample = dict[str, Any]
 Record = tuple[int, ...]
@@ -59,6 +58,10 @@ class ParquetRegionDataset:
     segmentation         sequence of n dicts    ``masks="rle"``: COCO compressed RLE at source size
     masks                bool (n, h, w)         ``"lowres"``: in the frame's 256 x 256; ``"dense"``: at source size;
                                                 no pixel where the dataset has no mask for a region
+    ignore_boxes         float64 (k, 4)         with ``regions``: of regions that are no targets and no background
+                                                either, such as crowds; xyxy in the frame, cut to the image
+    ignore_segmentation, as the targets' masks  with ``regions`` and ``masks``: the masks of these
+    ignore_masks
     ==================== ====================== ===========================================================
 
     Arrays that share memory with the mapped file are read-only, and may lie at odd addresses: copy before you change them or
@@ -72,7 +75,8 @@ class ParquetRegionDataset:
             in the ``sam`` frame and no points.
         image: ``uint8`` decodes, ``bytes`` leaves that to the collator (fastest), None leaves images out.
         masks: None, ``rle``, ``lowres`` or ``dense``.
-        regions: None for all regions in stored order with their first phrase, or a policy such as ``ShuffledRegions``.
+        regions: None for all regions in stored order with their first phrase, crowds among them; or a policy, such as
+            ``ShuffledRegions`` or ``SelectedRegions``, which leave crowds out of the targets.
         transforms: applied to each finished sample: ``(sample, generator) -> sample``.
         seed: seed of every random choice; choices are a function of (seed, epoch, index).
         archives: folder of the archives that ``reference`` images lie in, if it moved since the build.
@@ -182,12 +186,14 @@ class ParquetRegionDataset:
             np.minimum(boxes, geometry.corner, out=boxes)
         choice = None
         if self.regions is not None and generator is not None:
-            choice = self.regions.choose(generator, boxes, rows.array(record, "phrase_count"))
+            counts, area = rows.array(record, "phrase_count"), rows.array(record, "area")
+            choice = self.regions.choose(generator, RegionFacts(boxes, counts, area, category_index, is_crowd))
+            ignored_boxes = boxes[choice.ignored] * geometry.scale if len(choice.ignored) else np.zeros((0, 4))
             chosen = choice.regions
             boxes, published, region_id = boxes[chosen], published[chosen], region_id[chosen]
             category_index, is_crowd = category_index[chosen], is_crowd[chosen]
         boxes *= geometry.scale
-        spoken = _phrase_positions(rows, record, choice)
+        spoken = phrase_positions(rows, record, choice)
         sample: Sample = {
             "image_id": image_id,
             "task_type": rows.text(record, "task_type"),
@@ -200,14 +206,16 @@ class ParquetRegionDataset:
             "is_crowd": is_crowd,
             "metadata_captions": Captions(rows.byte_strings(record, "phrases"), spoken),
         }
+        if choice is not None:
+            sample["ignore_boxes"] = ignored_boxes
         if self.image is not None:
             encoded = encoded_image(shard, record)
             sample["image"] = encoded if self.image == "bytes" else encoded.decode()
         if shard.tokens is not None:
-            _add_tokens(sample, shard, shard.tokens, row, spoken)
+            add_tokens(sample, shard, shard.tokens, row, spoken)
         prompts = None if shard.prompts is None else (shard.prompts, shard.prompts.record(row))
         if prompts is not None:
-            _add_points(sample, *prompts, rows.count(record, "region_id"), choice, geometry.scale)
+            add_points(sample, *prompts, rows.count(record, "region_id"), choice, geometry.scale)
         if self.masks is not None:
             self._add_masks(sample, rows, record, (height, width), choice, prompts)
         return sample
@@ -221,13 +229,20 @@ class ParquetRegionDataset:
         choice: RegionChoice | None,
         prompts: tuple[Rows, Record] | None,
     ) -> None:
-        chosen = None if choice is None else choice.regions
         if self.masks == "rle":
-            sample["segmentation"] = RegionRLEs(rows.byte_strings(record, "segmentation"), size_hw, chosen)
-        elif self.masks == "dense":
-            sample["masks"] = dense_masks(rows, record, size_hw, chosen)
+            counts = rows.byte_strings(record, "segmentation")
+            sample["segmentation"] = RegionRLEs(counts, size_hw, None if choice is None else choice.regions)
+            if choice is not None:
+                sample["ignore_segmentation"] = RegionRLEs(counts, size_hw, choice.ignored)
+            return
+        wanted = None if choice is None else np.concatenate((choice.regions, choice.ignored))
+        if self.masks == "dense":
+            masks = dense_masks(rows, record, size_hw, wanted)
         else:
-            sample["masks"] = low_res_masks_of(rows, record, size_hw, chosen, self.frame, prompts)
+            masks = low_res_masks_of(rows, record, size_hw, wanted, self.frame, prompts)
+        sample["masks"] = masks if choice is None else masks[: len(choice.regions)]
+        if choice is not None:
+            sample["ignore_masks"] = masks[len(choice.regions) :]
 
 
 class _Opened:
@@ -254,36 +269,3 @@ class _Opened:
 def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     if value not in choices:
         raise ConfigError(f"{name}={value!r} is none of {', '.join(map(repr, choices))}")
-
-
-def _phrase_positions(rows: Rows, record: Record, choice: RegionChoice | None) -> NDArray[np.int64] | None:
-    """Where each chosen region's phrase stands among the image's phrases; None when that is 0, 1, 2, ..."""
-    regions, phrases = rows.count(record, "region_id"), rows.count(record, "phrases")
-    if regions == phrases:  # every region has at least one phrase, so each has exactly one
-        return None if choice is None else choice.regions
-    counts = rows.array(record, "phrase_count")
-    first = starts_of(counts)
-    return first if choice is None else first[choice.regions] + choice.phrases
-
-
-def _add_tokens(sample: Sample, shard: OpenShard, tokens: Rows, row: int, spoken: NDArray[np.int64] | None) -> None:
-    image_id, ids, lengths = shard.sequences(tokens.record(row))
-    if image_id != sample["image_id"]:
-        raise other_rows(tokens, row, sample["image_id"], image_id)
-    if spoken is None:
-        sample["input_ids"], sample["input_ids_length"] = ids, lengths
-    else:
-        chosen = lengths[spoken]
-        sample["input_ids"] = ids[range_indices(starts_of(lengths)[spoken], chosen)]
-        sample["input_ids_length"] = chosen
-    sample["tokenizer"] = shard.origin.tokenizer
-
-
-def _add_points(
-    sample: Sample, rows: Rows, record: Record, regions: int, choice: RegionChoice | None, scale: NDArray[np.float64]
-) -> None:
-    points = rows.array(record, "point_xy").astype(np.float64)
-    points = points.reshape(regions, -1, 2) if regions else points.reshape(0, 1, 2)
-    points = points if choice is None else points[choice.regions]
-    sample["input_points"] = points * scale[:2]
-    sample["input_labels"] = np.ones(points.shape[:2], np.int64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import simplejpeg
@@ -26,6 +26,7 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)
 NORMALIZED = ((np.arange(256, dtype=np.uint8)[None] * (1 / 255)).astype(np.float32) - MEAN[:, None]) / STD[:, None]
 """float32 (3, 256): the normalised value of each grey level of each channel."""
 
+_MIRRORS = (Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.FLIP_LEFT_RIGHT)
 _JPEG_MAGIC = b"\xff\xd8\xff"
 
 
@@ -142,6 +143,14 @@ def resize_fast(pixels: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[
     resized = torch.nn.functional.interpolate(nchw, size_hw, mode="bilinear", antialias=True)
     channels_last: NDArray[np.uint8] = resized[0].permute(1, 2, 0).numpy()
     return channels_last
+
+
+def mirror(pixels: NDArray[Any], *, horizontal: bool = False, vertical: bool = False) -> NDArray[Any]:
+    """An image (H, W, 3) with its columns, its rows or both in reverse order; float32 images as a view."""
+    if pixels.dtype != np.uint8 or not (horizontal or vertical):
+        return pixels[:: -1 if vertical else 1, :: -1 if horizontal else 1]
+    how = Image.Transpose.ROTATE_180 if horizontal and vertical else _MIRRORS[horizontal]
+    return np.asarray(Image.fromarray(pixels).transpose(how))  # three times as fast as a copy in reverse
 
 
 def normalize_into(pixels: NDArray[np.uint8], out: NDArray[np.float32]) -> None:

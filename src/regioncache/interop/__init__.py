@@ -1,1 +1,1 @@
-"""Caches as the files that other programs read: semantic PNGs, COCO panoptic, COCO instances."""
+"""Caches for other programs: files that they read, and samples in their forms."""

@@ -11,6 +11,7 @@ import numpy as np
 from regioncache.cache.label_map import decode_label_map, decode_semantic_map
 from regioncache.cache.open_rows import footer_metadata
 from regioncache.data.open_cache import find_shards
+from regioncache.data.stored_images import encoded_image
 from regioncache.errors import CacheError
 from regioncache.masks import decode_rles
 from regioncache.schema import REGION_FLAGS
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regioncache.cache.rows import Rows
+    from regioncache.data.open_cache import OpenShard
+    from regioncache.data.pixels import EncodedImage
 
 ImageIds = Literal["number", "stem"]
 
@@ -38,6 +41,7 @@ class CachedImage(NamedTuple):
 
     rows: Rows
     record: tuple[int, ...]
+    shard: OpenShard
 
     @property
     def image_id(self) -> int:
@@ -63,6 +67,20 @@ class CachedImage(NamedTuple):
     def counts(self) -> list[bytes]:
         """COCO compressed RLE of each region, empty where it has no mask."""
         return self.rows.byte_strings(self.record, "segmentation").items
+
+    @property
+    def phrases(self) -> list[list[str]]:
+        """The phrases of each region."""
+        texts = [one.decode() for one in self.rows.byte_strings(self.record, "phrases").items]
+        ends = np.cumsum(self.array("phrase_count")).tolist()
+        return [texts[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+    @property
+    def stored(self) -> EncodedImage | None:
+        """The stored image, not decoded; None where the cache was built without images."""
+        if self.rows.text(self.record, "image_storage") == "none":
+            return None
+        return encoded_image(self.shard, self.record)
 
     @property
     def has_mask(self) -> NDArray[np.bool_]:
@@ -124,25 +142,31 @@ class CachedImages:
 
     Args:
         cache: a cache folder, or one Parquet file of samples.
+        need_masks: refuse a cache without a mask.
+        need_categories: refuse a cache without categories.
 
     Raises:
-        CacheError: there is no whole cache, or its regions have no categories or no masks.
+        CacheError: there is no whole cache, or its regions lack what is needed.
     """
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, *, need_masks: bool = True, need_categories: bool = True) -> None:
         self.path = cache
         self._shards = find_shards(cache.absolute(), tokens=None, prompts=None, archives=None, use_pread=False)
         self.categories = self._read_categories()
-        self._check_masks()
+        if need_categories and not self.categories:
+            raise CacheError(self.path, "its regions have no categories, without which there is nothing to export")
+        if need_masks:
+            self._check_masks()
 
     def __len__(self) -> int:
         return sum(self._shards.rows)
 
     def __iter__(self) -> Iterator[CachedImage]:
         for shard in range(len(self._shards.names)):
-            rows = self._shards.open(shard).samples
+            opened = self._shards.open(shard)
+            rows = opened.samples
             for row in range(len(rows)):
-                yield CachedImage(rows, rows.record(row))
+                yield CachedImage(rows, rows.record(row), opened)
 
     def _read_categories(self) -> list[ExportCategory]:
         shard = self._shards.samples / self._shards.names[0]
@@ -151,8 +175,6 @@ class CachedImages:
             found = [ExportCategory(one["category_id"], one["name"], one["is_thing"]) for one in listed]
         except (ValueError, KeyError, TypeError) as error:
             raise CacheError(shard, f"its list of categories cannot be read ({error!r})") from error
-        if not found:
-            raise CacheError(self.path, "its regions have no categories, without which there is nothing to export")
         return found
 
     def _check_masks(self) -> None:

@@ -1,0 +1,1 @@
+"""Transforms on image, boxes, points, masks, captions and tokens together: one file for each family."""
