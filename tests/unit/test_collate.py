@@ -123,3 +123,11 @@ def test_encoded_and_decoded_images_collate_alike(made: Path) -> None:
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ConfigError, match="regions='best' is none of pad, flat, min"):
         RegionCollator("best")  # type: ignore[arg-type]
+
+
+def test_samples_with_different_numbers_of_points_are_refused_with_both_numbers() -> None:
+    samples = [made_sample(image_id, 2, seed=image_id) for image_id in (1, 2)]
+    for count, sample in enumerate(samples, 1):
+        sample.update(input_points=np.zeros((2, count, 2)), input_labels=np.ones((2, count), np.int64))
+    with pytest.raises(ConfigError, match=r"points per region: 1 \(image 1\), 2 \(image 2\)\. Build all caches with the same"):
+        RegionCollator(tensors="numpy")(samples)

@@ -239,6 +239,7 @@ def _per_region(samples: Sequence[Mapping[str, Any]], slots: _Slots) -> dict[str
     """Every per-region field that the samples have, and the image id of each region."""
     found: dict[str, NDArray[Any]] = {}
     first = samples[0] if samples else {}
+    _check_points(samples)
     for name, (dtype, fill, tail) in _REGION_FIELDS.items():
         if name in first:
             found[name] = slots.place([sample[name] for sample in samples], dtype, fill, tail)
@@ -250,6 +251,16 @@ def _per_region(samples: Sequence[Mapping[str, Any]], slots: _Slots) -> dict[str
     else:
         found["metadata_image_id"] = np.where(_region_mask(slots), image_ids[:, None], -1)
     return found
+
+
+def _check_points(samples: Sequence[Mapping[str, Any]]) -> None:
+    points = {sample["input_points"].shape[1]: sample for sample in samples if len(sample.get("input_points", ()))}
+    if len(points) > 1:
+        shown = ", ".join(f"{count} (image {sample['image_id']})" for count, sample in sorted(points.items()))
+        raise ConfigError(
+            f"a batch mixes prompts with different numbers of points per region: {shown}. Build all caches with the same"
+            " prompts.points_per_region"
+        )
 
 
 def _region_mask(slots: _Slots) -> NDArray[np.bool_]:
