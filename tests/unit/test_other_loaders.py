@@ -1,4 +1,4 @@
-"""The samplers under loaders of others: torchdata's StatefulDataLoader, accelerate's shards."""
+"""The samplers under loaders of others: torchdata's StatefulDataLoader, accelerate's shards, the Hugging Face Trainer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from torch.utils.data import DataLoader
 
 from regioncache import ParquetRegionDataset, RegionCollator, ShuffledRegions
@@ -78,3 +79,48 @@ def test_accelerate_deals_out_the_batches_that_ranks_would_have(made: Path, kind
             shard.set_epoch(epoch)
             assert len(shard) == 3
             assert ids_of(shard) == expected_of(made, epoch)[rank::2]
+
+
+def test_the_hugging_face_trainer_gets_the_orders_batches_and_another_order_in_the_next_epoch(made: Path, tmp_path: Path) -> None:
+    pytest.importorskip("accelerate", reason="accelerate is an extra of the user's own choice")
+    from transformers import Trainer, TrainingArguments  # noqa: PLC0415  (it asks for accelerate)
+
+    dataset = ParquetRegionDataset(made, tokens="byt5-sca-20", image=None)
+
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = torch.nn.Parameter(torch.zeros(1))
+            self.seen: list[list[int]] = []
+
+        def forward(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
+            self.seen.append(batch["metadata_region_id"].tolist())
+            return {"loss": self.bias.sum() ** 2}
+
+    class RegionTrainer(Trainer):
+        def get_train_dataloader(self) -> DataLoader[Any]:
+            batches = OrderBatchSampler(RandomOrder(len(dataset), seed=3), batch_size=4, rank=None)
+            return self.accelerator.prepare(DataLoader(dataset, batch_sampler=batches, collate_fn=RegionCollator("flat")))
+
+    model = Model()
+    steps = len(dataset) // 4
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path),
+        max_steps=2 * steps,
+        report_to=[],
+        use_cpu=True,
+        remove_unused_columns=False,
+        save_strategy="no",
+        disable_tqdm=True,
+    )
+    RegionTrainer(model=model, args=arguments).train()
+    expected = [
+        [
+            int(region)
+            for index in RandomOrder(len(dataset), seed=3).indices(epoch)[4 * step : 4 * step + 4]
+            for region in dataset[int(index)]["metadata_region_id"]
+        ]
+        for epoch in (0, 1)
+        for step in range(steps)
+    ]
+    assert model.seen == expected
