@@ -40,14 +40,20 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, shared: bool = False) -> Iterator[Path]:
     """Yield a temporary name to write to; on success it is synced and renamed to ``path``, on failure removed.
+
+    Args:
+        path: the output.
+        shared: whether several processes may write the same content at once, so that what another one is writing is
+            left alone; else it is what a killed writer left behind.
 
     Raises:
         DiskFullError: the disk is full (``ENOSPC``) or a quota is reached.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_stray(path)
+    if not shared:
+        remove_stray(path)
     temporary = temporary_name(path)
     try:
         yield temporary
@@ -74,12 +80,12 @@ def write_error(path: Path, error: OSError) -> OSError:
     )
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path``, whole or not at all."""
-    with atomic_path(path) as temporary:
+def write_bytes(path: Path, data: bytes, *, shared: bool = False) -> None:
+    """Write ``data`` to ``path``, whole or not at all; ``shared`` as in ``atomic_path``."""
+    with atomic_path(path, shared=shared) as temporary:
         temporary.write_bytes(data)
 
 
-def write_json(path: Path, value: Any) -> None:  # noqa: ANN401  (any JSON value)
-    """Write ``value`` as JSON with sorted keys, so that equal values are equal bytes."""
-    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+def write_json(path: Path, value: Any, *, shared: bool = False) -> None:  # noqa: ANN401  (any JSON value)
+    """Write ``value`` as JSON with sorted keys, so that equal values are equal bytes; ``shared`` as in ``atomic_path``."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode(), shared=shared)

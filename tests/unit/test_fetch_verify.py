@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import multiprocessing
 import os
 import tarfile
 import zipfile
@@ -126,3 +127,22 @@ def test_a_record_of_another_archive_does_not_count(tmp_path: Path) -> None:
     assert verify.is_verified(path, archive_of("file", size=5, sha256=found))
     assert not verify.is_verified(path, archive_of("file", size=6))
     assert not verify.is_verified(path, archive_of("file", sha256="0" * 64))
+
+
+def _record_often(path: Path, times: int) -> None:
+    for _ in range(times):
+        verify.write_record(path, "0" * 64)
+
+
+def test_processes_may_record_one_archive_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(make("zip"))
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_record_often, args=(path, 100)) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0] * 4
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.zip", "a.zip.verified.json"]
+    assert verify.is_verified(path, archive_of("zip"))

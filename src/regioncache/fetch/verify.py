@@ -61,7 +61,8 @@ def read_record(path: Path) -> Record | None:
 def write_record(path: Path, sha256: str) -> None:
     """Remember that ``path`` as it is now has this sha256."""
     state = path.stat()
-    write_json(record_path(path), {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns, "sha256": sha256})
+    # Steps of several datasets that read one archive may find at once that it has no record.
+    write_json(record_path(path), {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns, "sha256": sha256}, shared=True)
 
 
 def archive_sha256(path: Path) -> str:
