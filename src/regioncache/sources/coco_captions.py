@@ -6,12 +6,13 @@ The file has an image list and one annotation per caption: ``{"id", "image_id", 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
 
 from regioncache.errors import AnnotationError
+from regioncache.sources.coco_records import CocoImage, Int64
 from regioncache.sources.places import MemberFolder, place_columns, place_fields
 from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, NoOptions, Parsed
 from regioncache.sources.regions import Category, Regions, make_regions
@@ -20,26 +21,15 @@ from regioncache.sources.reports import Reject, Report
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-
 
 class _Caption(msgspec.Struct, gc=False):
-    id: _Int64
-    image_id: _Int64
+    id: Int64
+    image_id: Int64
     caption: str
 
 
-class _Image(msgspec.Struct, gc=False):
-    id: _Int64
-    file_name: str
-    width: _Int32
-    height: _Int32
-    coco_url: str = ""
-
-
 class _File(msgspec.Struct):
-    images: list[_Image]
+    images: list[CocoImage]
     annotations: list[_Caption]
 
 

@@ -8,7 +8,7 @@ from array import array
 from collections import Counter
 from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from regioncache.errors import AnnotationError
 from regioncache.schema import REGION_FLAGS
+from regioncache.sources.coco_records import Int32, Int64
 from regioncache.sources.json_windows import WINDOW_BYTES, JsonWindows
 from regioncache.sources.regions import Category
 
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 
     from regioncache.sources.json_windows import Window
     from regioncache.sources.record import AnnotationFile
-
-# What the columns hold; a number beyond is an error that names its record.
-Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class ImageRecord(msgspec.Struct, gc=False):

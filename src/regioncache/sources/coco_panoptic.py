@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from regioncache.errors import AnnotationError, BadRecordError
 from regioncache.panoptic_runs import label_runs
+from regioncache.sources.coco_records import CocoImage, Int32, Int64
 from regioncache.sources.panoptic_png import png_ids
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
 from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, NoOptions, Parsed
@@ -29,41 +30,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# What the columns of TABLE hold; a number beyond is an error with its JSON path.
-_Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-
-
 class _Segment(msgspec.Struct, gc=False):
-    id: _Int64
-    category_id: _Int32
+    id: Int64
+    category_id: Int32
     iscrowd: int = 0
     area: int | float = -1
     bbox: tuple[float, float, float, float] | None = None
 
 
 class _Annotation(msgspec.Struct, gc=False):
-    image_id: _Int64
+    image_id: Int64
     file_name: str
     segments_info: list[_Segment]
 
 
-class _Image(msgspec.Struct, gc=False):
-    id: _Int64
-    file_name: str
-    width: _Int32
-    height: _Int32
-    coco_url: str = ""
-
-
 class _Category(msgspec.Struct, gc=False):
-    id: _Int32
+    id: Int32
     name: str
     isthing: int
 
 
 class _File(msgspec.Struct):
-    images: list[_Image]
+    images: list[CocoImage]
     annotations: list[_Annotation]
     categories: list[_Category]
 
@@ -145,7 +133,7 @@ def _check_categories(name: str, categories: list[Category]) -> None:
 _NOT_PUBLISHED = (math.nan,) * 4
 
 
-def _table(rows: list[tuple[_Image, Place, _Annotation, Place]]) -> pa.Table:
+def _table(rows: list[tuple[CocoImage, Place, _Annotation, Place]]) -> pa.Table:
     segments = [annotation.segments_info for _, _, annotation, _ in rows]
     return pa.table(
         {

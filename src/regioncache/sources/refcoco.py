@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import pyarrow as pa
@@ -20,6 +20,7 @@ from pycocotools import mask as pycoco
 
 from regioncache.errors import AnnotationError, BadRecordError
 from regioncache.masks import to_rle
+from regioncache.sources.coco_records import CocoImage, Int32, Int64
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
 from regioncache.sources.plain_pickle import read_plain_pickle
 from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Parsed
@@ -29,9 +30,6 @@ from regioncache.sources.reports import Reject, Report
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-
 
 class _Sentence(msgspec.Struct, gc=False):
     sent: str
@@ -40,25 +38,17 @@ class _Sentence(msgspec.Struct, gc=False):
 class Ref(msgspec.Struct, gc=False):
     """One record of a refs file, as far as it is of use here."""
 
-    ref_id: _Int64
-    ann_id: _Int64
-    image_id: _Int64
+    ref_id: Int64
+    ann_id: Int64
+    image_id: Int64
     split: str
     sentences: list[_Sentence]
 
 
-class _Image(msgspec.Struct, gc=False):
-    id: _Int64
-    file_name: str
-    width: _Int32
-    height: _Int32
-    coco_url: str = ""
-
-
 class _Annotation(msgspec.Struct, gc=False):
-    id: _Int64
-    image_id: _Int64
-    category_id: _Int32
+    id: Int64
+    image_id: Int64
+    category_id: Int32
     bbox: list[float]
     segmentation: msgspec.Raw = msgspec.Raw(b"null")
     area: float | None = None
@@ -66,12 +56,12 @@ class _Annotation(msgspec.Struct, gc=False):
 
 
 class _Category(msgspec.Struct, gc=False):
-    id: _Int32
+    id: Int32
     name: str
 
 
 class _File(msgspec.Struct):
-    images: list[_Image]
+    images: list[CocoImage]
     annotations: list[_Annotation]
     categories: list[_Category]
 
@@ -179,7 +169,7 @@ def _instances(file: AnnotationFile) -> _File:
     return decoded
 
 
-def _images(file: _File, folder: MemberFolder, wanted: set[int], report: Report) -> dict[int, tuple[_Image, Place]]:
+def _images(file: _File, folder: MemberFolder, wanted: set[int], report: Report) -> dict[int, tuple[CocoImage, Place]]:
     """The usable images among those wanted, by id, with the photo's place."""
     times = Counter(image.id for image in file.images)
     usable = {}
@@ -225,7 +215,7 @@ def _regions(refs: list[Ref], file: _File, report: Report) -> list[tuple[Ref, _A
     return usable
 
 
-def _table(rows: list[tuple[_Image, Place, list[tuple[Ref, _Annotation]]]], options: Options) -> pa.Table:
+def _table(rows: list[tuple[CocoImage, Place, list[tuple[Ref, _Annotation]]]], options: Options) -> pa.Table:
     return pa.table(
         {
             "image_id": [image.id for image, _, _ in rows],

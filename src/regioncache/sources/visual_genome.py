@@ -33,12 +33,13 @@ import pyarrow as pa
 
 from regioncache.errors import AnnotationError, BadRecordError, ConfigError
 from regioncache.masks import to_rle
+from regioncache.sources.coco_records import Int64
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
 from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Parsed
 from regioncache.sources.regions import Category, Regions, make_regions
 from regioncache.sources.reports import Reject, Report
 from regioncache.sources.visual_genome_grit import GritFile
-from regioncache.sources.visual_genome_records import CONTENTS, Found, Int64, Photo, RegionLists, decoded, image_ids
+from regioncache.sources.visual_genome_records import CONTENTS, Found, Photo, RegionLists, decoded, image_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from regioncache.sources.visual_genome_records import Found, Int64, decoded
+from regioncache.sources.coco_records import Int64
+from regioncache.sources.visual_genome_records import Found, decoded
 
 if TYPE_CHECKING:
     from regioncache.sources.record import AnnotationFile

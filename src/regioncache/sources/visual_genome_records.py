@@ -7,19 +7,18 @@ on; both are read. https://homes.cs.washington.edu/~ranjay/visualgenome/api_read
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from regioncache.errors import AnnotationError, BadRecordError
+from regioncache.sources.coco_records import Int32, Int64
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from regioncache.sources.record import AnnotationFile
 
-Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _NOTHING = msgspec.Raw(b"")
 
 
