@@ -2,7 +2,9 @@
 PYTHON ?= python3
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
-.PHONY: demo test bench check format clean
+NPM_FLAGS := --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel error
+
+.PHONY: demo test tools bench check format clean
 
 # Build the demo cache through the workflow and look at it. Installs no torch.
 demo: .venv/ready
@@ -11,8 +13,18 @@ demo: .venv/ready
 	.venv/bin/regioncache view .data.cache/demo/train 3 --out .data.cache/demo/overlay.png
 
 # Every test.
-test: .venv-dev/ready
+test: .venv-dev/ready tools
 	.venv-dev/bin/python -m pytest $(PYTEST_FLAGS)
+
+# Azure's downloader and the emulator that it is tested with. Where they cannot be had, their tests are skipped, but not in CI.
+tools:
+	@if command -v npm > /dev/null && [ "$$(uname -sm)" = "Linux x86_64" ]; then \
+		$(MAKE) --no-print-directory .tools/azcopy/ready .tools/azurite/ready; \
+	elif [ -n "$$CI" ]; then \
+		echo "npm on x86-64 Linux is needed to install azcopy and Azurite (apt-get install nodejs npm libsecret-1-0)" >&2; exit 1; \
+	else \
+		echo "without npm on x86-64 Linux, the tests of downloads from Azure are skipped"; \
+	fi
 
 # Format, lint, types, and the workflow's own checks.
 check: .venv-dev/ready
@@ -31,7 +43,7 @@ format: .venv-dev/ready
 	.venv-dev/bin/snakefmt Snakefile rules
 
 clean:
-	rm -rf .venv .venv-dev .data .data.cache .snakemake logs
+	rm -rf .venv .venv-dev .tools .data .data.cache .snakemake logs
 
 # An environment is ready when its stamp is newer than what it was made from.
 .venv/ready: pyproject.toml requirements/constraints.txt
@@ -42,4 +54,19 @@ clean:
 .venv-dev/ready: pyproject.toml requirements/constraints.txt
 	$(PYTHON) -m venv .venv-dev
 	.venv-dev/bin/python -m pip install $(PIP_FLAGS) --constraint requirements/constraints.txt --editable '.[build,torch,dev,bench]'
+	touch $@
+
+# The npm package holds the program without its right to be run, and without a link to it.
+.tools/azcopy/ready: envs/azcopy/package.json
+	mkdir -p .tools/azcopy/bin
+	cp envs/azcopy/package.json .tools/azcopy/
+	npm install $(NPM_FLAGS) --prefix .tools/azcopy
+	chmod +x .tools/azcopy/node_modules/@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64
+	ln -sf ../node_modules/@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64 .tools/azcopy/bin/azcopy
+	touch $@
+
+.tools/azurite/ready: envs/azurite/package.json
+	mkdir -p .tools/azurite
+	cp envs/azurite/package.json .tools/azurite/
+	npm install $(NPM_FLAGS) --prefix .tools/azurite
 	touch $@

@@ -8,17 +8,17 @@ from __future__ import annotations
 import contextlib
 import json
 import mmap
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pycocotools.coco import COCO
 
 from benchmarks.measure import Scale, Table
+from benchmarks.processes import measured, memory_bytes
 from regioncache.archive import Member
 from regioncache.sources import objects365
 from regioncache.sources.places import FolderPart, MemberFolder
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _MIB, _GB = 1 << 20, 1e9
 _CATEGORIES, _BOXES_PER_IMAGE, _PATCHES = 365, 14, 51
 _IMAGES_AT_A_TIME = 2048
-_POLL_S = 0.01
 _PEER_BYTES_PER_BYTE = 10  # more than pycocotools was seen to take, so that it fits
 
 
@@ -42,14 +41,14 @@ def tables(stores: Stores, scale: Scale) -> list[Table]:
         path = Path(folder) / "objects365.json"
         write_annotations(path, scale.annotation_images)
         size = path.stat().st_size
-        ours = _measured("ours", path, scale.annotation_images)
+        ours = measured("benchmarks.annotations", "ours", str(path), str(scale.annotation_images))
         peer_images = min(
             scale.annotation_images, int(scale.annotation_images * _available_bytes() / size / _PEER_BYTES_PER_BYTE)
         )
         if peer_images < scale.annotation_images:
             write_annotations(path, peer_images)
         peer_size = path.stat().st_size
-        peer = _measured("pycocotools", path, peer_images)
+        peer = measured("benchmarks.annotations", "pycocotools", str(path), str(peer_images))
     boxes = scale.annotation_images * _BOXES_PER_IMAGE
     what = f"a JSON of {size / _GB:.2f} GB, {boxes:,} boxes in {scale.annotation_images:,} images"
     times = Table("annotations_time", f"parsing {what}", beside="ours")
@@ -100,28 +99,6 @@ def _photo(k: int) -> str:
     return f"patch{k % _PATCHES}/objects365_v1_{k + 1:08d}.jpg"
 
 
-def _measured(parser: str, path: Path, images: int) -> dict[str, Any]:
-    """What a fresh process says of itself, and the most private memory that was seen of it."""
-    command = [sys.executable, "-m", "benchmarks.annotations", parser, str(path), str(images)]
-    private = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        while process.poll() is None:
-            with contextlib.suppress(OSError, KeyError):  # it may end while it is looked at
-                private = max(private, _memory(str(process.pid))["RssAnon"])
-            time.sleep(_POLL_S)
-        output = b"" if process.stdout is None else process.stdout.read()
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
-    found: dict[str, Any] = json.loads(output)
-    return {**found, "private_bytes": private}
-
-
-def _memory(process: str = "self") -> dict[str, int]:
-    """Bytes by kind, of a process: ``VmHWM`` (most ever resident), ``RssAnon`` (its own, now) and so on."""
-    lines = (line.split() for line in Path(f"/proc/{process}/status").read_text().splitlines())
-    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[-1:] == ["kB"]}
-
-
 def _available_bytes() -> int:
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     return int(lines["MemAvailable"].split()[0]) * 1024
@@ -155,13 +132,13 @@ _TITLES = {"ours": "regioncache: objects365.parse", "pycocotools": "pycocotools:
 
 def _main(parser: str, path: str, images: str) -> None:
     parse = _PARSERS[parser](Path(path), int(images))
-    before = _memory()["VmRSS"]
+    before = memory_bytes()["VmRSS"]
     start = time.process_time()
     boxes = parse()
     cpu_s = time.process_time() - start
     if boxes != int(images) * _BOXES_PER_IMAGE:
         raise RuntimeError(f"{parser} found {boxes} boxes of {int(images) * _BOXES_PER_IMAGE}")
-    print(json.dumps({"cpu_s": cpu_s, "peak_bytes": _memory()["VmHWM"], "before_bytes": before}))
+    print(json.dumps({"cpu_s": cpu_s, "peak_bytes": memory_bytes()["VmHWM"], "before_bytes": before}))
 
 
 if __name__ == "__main__":

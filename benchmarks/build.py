@@ -16,9 +16,10 @@ from regioncache.catalog import Archive, Dataset, Folder, Licence, Member, Split
 from regioncache.demo import draw_demo_archives
 from regioncache.encode.tokens import load_saved
 from regioncache.panoptic_runs import label_runs
-from regioncache.steps.convert import ConvertOptions, convert_shard
+from regioncache.steps.convert import convert_shard
 from regioncache.steps.parse import parse_annotations
 from regioncache.steps.paths import BuildPaths, tokens_kind
+from regioncache.steps.row_maker import ConvertOptions
 from regioncache.steps.tokenize import resolve_tokenizer, tokenize_shard
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.stores import Stores
-    from regioncache.steps.convert import Storage
+    from regioncache.steps.row_maker import Storage
 
 _NAME = "bench"
 _ANNOTATIONS, _PNGS = "annotations/panoptic_train2017.json", "annotations/panoptic_train2017.zip"

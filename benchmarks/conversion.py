@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import pickle
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,10 @@ from benchmarks.made_sets import MadeSet, make_sets
 from benchmarks.measure import Scale, Table, cpu_rates
 from benchmarks.panoptic import decode_png
 from regioncache.fetch.verify import archive_sha256
-from regioncache.steps.convert import ConvertOptions, convert_shard
+from regioncache.steps.convert import convert_shard
 from regioncache.steps.parse import parse_annotations
 from regioncache.steps.paths import BuildPaths
+from regioncache.steps.row_maker import ConvertOptions
 from regioncache.steps.shard_report import read_shard_report
 
 if TYPE_CHECKING:
@@ -105,6 +107,8 @@ def _decoded(text: bytes) -> Any:  # noqa: ANN401  (whatever the file holds)
     if text.startswith(b"\x80"):
         return pickle.loads(text)  # noqa: S301  (written by this run)
     lines = text.splitlines()
+    if text[:1] not in (b"{", b"["):
+        return list(csv.reader(text.decode().splitlines()))
     return [json.loads(line) for line in lines] if len(lines) > 1 else json.loads(text)
 
 

@@ -44,11 +44,13 @@ def make_sets(examples: Sequence[Example], folder: Path) -> dict[str, MadeSet]:
     photos = {_name(one): one.jpeg for one in examples}
     _pack(folder / "photos.zip", photos)
     _pack(folder / "visual_genome.zip", {f"VG_100K/{one.image_id}.jpg": one.jpeg for one in examples})
+    _pack(folder / "openimages.zip", {f"{one.image_id:016x}.jpg": one.jpeg for one in examples})
     makers: dict[str, Callable[[Sequence[Example]], dict[str, bytes]]] = {
         "coco_instance": lambda some: {"annotations": _instances(some)},
         "coco_captions": lambda some: {"annotations": _captions(some)},
         "objects365": lambda some: {"annotations": _boxes(some)},
         "v3det": lambda some: {"annotations": _boxes(some)},
+        "openimages": _open_images,
         "visual_genome": _visual_genome,
         "refcoco": _refcoco,
         "table": lambda some: {"table": _json_lines(some)},
@@ -75,7 +77,7 @@ def make_sets(examples: Sequence[Example], folder: Path) -> dict[str, MadeSet]:
 
 
 def _entry(kind: str, files: Sequence[str] | dict[str, bytes], folders: Sequence[str]) -> Dataset:
-    photos = "visual_genome.zip" if kind == "visual_genome" else "photos.zip"
+    photos = f"{kind}.zip" if kind in ("openimages", "visual_genome") else "photos.zip"
     archives = {"photos": Archive(path=photos, kind="zip", local=photos)}
     for file in files:
         archives[file] = Archive(path=f"{kind}.{file}", kind="file", local=f"{kind}.{file}")
@@ -267,3 +269,13 @@ def _png(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()
+
+
+def _open_images(examples: Sequence[Example]) -> dict[str, bytes]:
+    lines = ["ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"]
+    for one, _, number, (x, y, width, height) in _regions(examples):
+        sides = x / one.size_hw[1], (x + width) / one.size_hw[1], y / one.size_hw[0], (y + height) / one.size_hw[0]
+        shares = ",".join(f"{side:.6f}" for side in sides)
+        lines.append(f"{one.image_id:016x},xclick,/m/{number % _CATEGORIES},1,{shares},0,0,0,0,0")
+    classes = "".join(f"/m/{k},kind {k}\n" for k in range(_CATEGORIES))
+    return {"boxes": ("\n".join(lines) + "\n").encode(), "classes": classes.encode()}

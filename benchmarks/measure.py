@@ -78,6 +78,7 @@ class Scale:
         epoch_rows: random rows that an epoch reads there.
         build_images: of the drawn archives.
         annotation_images: of the large detection file.
+        openimages_boxes: of the large CSV.
         order_indices: of every order.
     """
 
@@ -88,6 +89,7 @@ class Scale:
     epoch_rows: int
     build_images: int
     annotation_images: int
+    openimages_boxes: int
     order_indices: int
 
 

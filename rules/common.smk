@@ -2,35 +2,63 @@
 import re
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 import msgspec
 from regioncache.cache.layout import part_name
-from regioncache.catalog import load_entries
+from regioncache.entries import load_entries
 from regioncache.errors import ConfigError
+from regioncache.fetch.mirrors import check_datasets
+from regioncache.fetch.sas import check_names, refuse_tokens
 from regioncache.hashing import content_key
+from regioncache.selection import selected_shards
 
 try:
     ENTRIES = load_entries([Path(folder) for folder in config["catalog_dirs"]])
+    check_names(config["fetch"]["sas"])
+    refuse_tokens([*config["fetch"]["mirrors"], *sum(config["fetch"]["mirrors_of"].values(), [])])
+    check_datasets(config["fetch"]["mirrors_of"], (dataset.name for _, dataset in ENTRIES.values()))
 except ConfigError as error:
     raise WorkflowError(str(error)) from error
 CATALOG = {name: dataset for name, (_, dataset) in ENTRIES.items()}
 
 # The command of the environment that runs this workflow, also where that is not activated.
-shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
+AZCOPY_FOLDER = shlex.quote(str(Path(workflow.basedir) / ".tools" / "azcopy" / "bin"))
+shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH:{AZCOPY_FOLDER}; ")
 
 ARCHIVES, WORK, CACHE = (config[key] for key in ("archives_dir", "work_dir", "cache_dir"))
 ARCHIVE_OF_PATH = {archive.path: (dataset.name, key) for dataset in CATALOG.values() for key, archive in dataset.archives.items()}
 SPLIT_WORK, SPLIT_CACHE = (f"{folder}/{{dataset}}/{{split}}" for folder in (WORK, CACHE))
+# Archives that datasets share are fetched for one of them, so what is set for a dataset holds for that one too.
+MIRRORS_OF = {
+    (owner, mirror): None
+    for name, mirrors in config["fetch"]["mirrors_of"].items()
+    for mirror in mirrors
+    for owner in dict.fromkeys([name, *(ARCHIVE_OF_PATH[archive.path][0] for archive in CATALOG[name].archives.values())])
+}
 # No `params`: Snakemake removes an archive when one of its rule's parameters changed, and a timeout is no reason to do so.
 FETCH_OPTIONS = shlex.join(
     [
+        *(word for name, mirror in MIRRORS_OF for word in ("--mirror-of", f"{name}={mirror}")),
         *(word for mirror in config["fetch"]["mirrors"] for word in ("--mirror", mirror)),
+        *(word for prefix, name in config["fetch"]["sas"].items() for word in ("--sas", f"{prefix}={name}")),
+        *("--sas-margin-s", str(config["fetch"]["sas_margin_s"])),
+        *("--azure-tool", config["fetch"]["azure_tool"]),
+        *(word for host in config["fetch"]["azure_hosts"] for word in ("--azure-host", host)),
         "--offline" if config["fetch"]["offline"] else "--no-offline",
         *("--tries", str(config["fetch"]["tries"])),
         *("--timeout-s", str(config["fetch"]["timeout_s"])),
     ]
 )
+STREAMS = [(name, split) for name, dataset in CATALOG.items() for split in dataset.splits if dataset.splits[split].stream]
+STREAMED = {
+    archive.path: archive
+    for name, split in STREAMS
+    for archive in CATALOG[name].streamed_archives(split)
+}
+# Thousands of names in one pattern would be slow to match.
+STREAMED_PATTERN = "|".join(sorted({re.sub(r"\d+", r"\\d+", re.escape(path)) for path in STREAMED})) or "none"
 GUARDS = [name for name, dataset in CATALOG.items() if dataset.guards]
 TOKENIZERS, FRAMES = config["tokenizers"], config["prompts"]["frames"]
 
@@ -41,7 +69,7 @@ wildcard_constraints:
     part=r"part-\d{5}-of-\d{5}",
     name="|".join(TOKENIZERS) or "none",
     frame="sam|square",
-    archive="|".join(map(re.escape, ARCHIVE_OF_PATH)),
+    archive="|".join(map(re.escape, sorted(ARCHIVE_OF_PATH.keys() - STREAMED.keys()))),
 
 
 def entry_file(dataset):
@@ -49,6 +77,7 @@ def entry_file(dataset):
     return str(ENTRIES[dataset][0])
 
 
+@cache
 def entry_facts(dataset, *, with_texts=False):
     """A parameter that changes when an entry's facts do; its texts (licence, citation, ...) matter to publishing alone."""
     facts = msgspec.to_builtins(CATALOG[dataset])
@@ -56,16 +85,74 @@ def entry_facts(dataset, *, with_texts=False):
     return content_key("entry", 1, facts={key: facts[key] for key in facts if with_texts or key not in texts})
 
 
+@cache
 def guard_facts(dataset):
     """A parameter that changes when the files of an entry that name guarded photos do."""
     return content_key("guards", 1, guards=msgspec.to_builtins(CATALOG[dataset].guards))
 
 
-def archive_files(dataset, split):
-    """The fetched archives of a split, and for compressed ones the note that they are inflated."""
-    archives = [CATALOG[dataset].archives[key] for key in CATALOG[dataset].splits[split].archive_keys()]
+def archive_files(dataset, split, shard=None):
+    """The fetched archives of a split, and for compressed ones the note that they are inflated.
+
+    Of a streamed split, those that all shards share; with `shard`, those that this shard reads.
+    """
+    entry = CATALOG[dataset]
+    made = entry.splits[split] if shard is None or not is_streamed(dataset, split) else entry.shard_split(split, shard)
+    archives = [entry.archives[key] for key in made.archive_keys() if key in entry.archives]
     notes = [f"{WORK}/inflated/{archive.path}.json" for archive in archives if archive.kind == "gzip"]
     return [*(f"{ARCHIVES}/{archive.path}" for archive in archives), *notes]
+
+
+def is_streamed(dataset, split):
+    """Whether each shard of a split has archives of its own, which go when it is converted."""
+    return CATALOG[dataset].splits[split].stream is not None
+
+
+def chosen_shards(dataset, split):
+    """The shards that are built: all, or those of the chosen archives of a stream."""
+    made = CATALOG[dataset].splits[split]
+    if made.stream is None:
+        return list(range(made.shards))
+    return selected_shards(selection_of(dataset), made.stream)
+
+
+def selection_of(dataset):
+    """The chosen archives of a streamed dataset, as the configuration says them."""
+    chosen = config["tars"]
+    return str(chosen.get(dataset, chosen["default"]) if isinstance(chosen, dict) else chosen)
+
+
+try:
+    for _name, _split in STREAMS:
+        chosen_shards(_name, _split)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from error
+
+
+def annotations_file(dataset, split, part):
+    """The parsed table that a shard is made from."""
+    own = CATALOG[dataset].parses_shards(split)
+    return f"{WORK}/{dataset}/{split}/annotations/{part}.arrow" if own else f"{WORK}/{dataset}/{split}/annotations.arrow"
+
+
+@cache
+def annotations_files(dataset, split):
+    """The parsed tables that a cache is made from, each once."""
+    parts = [Path(name).stem for name in part_files("", dataset, split, "")]
+    return list(dict.fromkeys(annotations_file(dataset, split, part) for part in parts))
+
+
+def archive_mb(path):
+    """What a fetched archive takes on the disk, as far as the catalog knows."""
+    dataset, key = ARCHIVE_OF_PATH[path]
+    archive = CATALOG[dataset].archives[key]
+    return archive.disk_mb or -(-(archive.bytes or 0) // 2**20) or 1000
+
+
+def streamed_mb(files):
+    """What the streamed archives among a job's files take on the disk; a job that reads them holds that room until they go."""
+    paths = [str(file).removeprefix(f"{ARCHIVES}/") for file in files]
+    return sum(archive_mb(path) for path in paths if path in STREAMED)
 
 
 def parse_memory_mb(dataset):
@@ -127,10 +214,11 @@ def shard_number(part):
     return int(part.split("-")[1])
 
 
+@cache
 def part_files(folder, dataset, split, suffix):
     """All parts of one folder of a split; the number of shards is in the catalog, so nothing needs to be downloaded to know them."""
-    shards = CATALOG[dataset].splits[split].shards
-    names = [part_name(shard, shards).replace(".parquet", suffix) for shard in range(shards)]
+    shards = CATALOG[dataset].splits[split].shard_count
+    names = [part_name(shard, shards).replace(".parquet", suffix) for shard in chosen_shards(dataset, split)]
     return [f"{folder}/{name}" for name in names]
 
 

@@ -1,7 +1,7 @@
 # Annotations to a table, once per split; then images and regions to shards of samples.
 #     in:  archives
 #     out: <work_dir>/leakage_guard.arrow
-#     out: <work_dir>/<dataset>/<split>/annotations.arrow
+#     out: <work_dir>/<dataset>/<split>/annotations.arrow, or annotations/part-*.arrow of a stream with annotation files per archive
 #          <cache_dir>/<dataset>/<split>/samples/part-*.parquet and .offsets
 
 
@@ -53,10 +53,33 @@ rule parse_annotations:
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
 
 
+use rule parse_annotations as parse_shard with:
+    input:
+        archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split, shard_number(wildcards.part)),
+        guard=[],
+    output:
+        f"{SPLIT_WORK}/annotations/{{part}}.arrow",
+    log:
+        "logs/{dataset}/{split}/parse/{part}.log",
+    benchmark:
+        "logs/{dataset}/{split}/parse/{part}.tsv"
+    # Before any other archive is fetched: what lies on the disk is to be used first.
+    priority: 10
+    resources:
+        mem_mb=lambda wildcards: parse_memory_mb(wildcards.dataset),
+        disk_mb=lambda wildcards, input: streamed_mb(input) + 100,
+        runtime=30,
+    params:
+        entry=lambda wildcards: entry_file(wildcards.dataset),
+        facts=lambda wildcards: entry_facts(wildcards.dataset),
+        folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
+        guard=lambda wildcards: ["--shard", shard_number(wildcards.part)],
+
+
 rule convert_shard:
     input:
-        annotations=f"{SPLIT_WORK}/annotations.arrow",
-        archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split),
+        annotations=lambda wildcards: annotations_file(wildcards.dataset, wildcards.split, wildcards.part),
+        archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split, shard_number(wildcards.part)),
     output:
         samples=f"{SPLIT_CACHE}/samples/{{part}}.parquet",
         offsets=f"{SPLIT_CACHE}/samples/{{part}}.offsets",
@@ -65,12 +88,13 @@ rule convert_shard:
         "logs/{dataset}/{split}/convert/{part}.log",
     benchmark:
         "logs/{dataset}/{split}/convert/{part}.tsv"
+    priority: 20
     conda:
         "../envs/regioncache.yaml"
     resources:
         mem_mb=2000,
-        disk_mb=2500,
-        runtime=30,
+        disk_mb=lambda wildcards, input: streamed_mb(input) + 2500,
+        runtime=60,
     params:
         entry=lambda wildcards: entry_file(wildcards.dataset),
         facts=lambda wildcards: entry_facts(wildcards.dataset),

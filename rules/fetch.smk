@@ -40,6 +40,7 @@ rule fetch_archive:
     resources:
         downloads=1,
         mem_mb=500,
+        disk_mb=lambda wildcards: archive_mb(wildcards.archive),
         runtime=720,
     params:
         entry=lambda wildcards: entry_file(ARCHIVE_OF_PATH[wildcards.archive][0]),
@@ -49,6 +50,14 @@ rule fetch_archive:
         "regioncache fetch {params.entry:q} {params.key:q} {params.folders:q}"
         f" {FETCH_OPTIONS.replace('{', '{{').replace('}', '}}')}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
+
+
+# An archive of a stream goes when the last job that reads it is done.
+use rule fetch_archive as fetch_streamed_archive with:
+    output:
+        temp(f"{ARCHIVES}/{{archive}}"),
+    wildcard_constraints:
+        archive=STREAMED_PATTERN,
 
 
 rule inflate_archive:

@@ -5,7 +5,7 @@
 
 rule publish_split:
     input:
-        annotations=f"{SPLIT_WORK}/annotations.arrow",
+        annotations=lambda wildcards: annotations_files(wildcards.dataset, wildcards.split),
         archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split),
         tokenizers=[f"{WORK}/tokenizers/{name}/meta.json" for name in TOKENIZERS],
         parts=lambda wildcards: [
@@ -48,7 +48,8 @@ rule publish_split:
         tokens=[word for name in TOKENIZERS for word in ("--tokens", name)],
         prompts=[word for frame in FRAMES for word in ("--prompts", frame)],
         budget=lambda wildcards: reject_budget_of(wildcards.dataset)["budget"],
+        tars=lambda wildcards: selection_of(wildcards.dataset) if is_streamed(wildcards.dataset, wildcards.split) else "all",
         region_budget=lambda wildcards: reject_budget_of(wildcards.dataset)["region_budget"],
     shell:
         "regioncache publish {params.entry:q} {wildcards.split:q} {params.folders:q} {params.tokens:q} {params.prompts:q}"
-        " --reject-budget {params.budget} --region-budget {params.region_budget} > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}; cat {log:q}"
+        " --reject-budget {params.budget} --region-budget {params.region_budget} --tars {params.tars:q} > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}; cat {log:q}"

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from regioncache.catalog import load_dataset_entry
 from regioncache.demo import draw_demo_archives
+from regioncache.entries import load_dataset_entry
 from regioncache.fetch.archive import fetch_archive
-from regioncache.steps.convert import ConvertOptions, convert_shard
+from regioncache.steps.convert import convert_shard
 from regioncache.steps.parse import parse_annotations
 from regioncache.steps.paths import BuildPaths, prompts_kind, tokens_kind
 from regioncache.steps.prompt import prompt_shard
 from regioncache.steps.publish import RejectBudget, publish_split
+from regioncache.steps.row_maker import ConvertOptions
 from regioncache.steps.tokenize import resolve_tokenizer, tokenize_shard
 
 if TYPE_CHECKING:
@@ -73,18 +74,23 @@ def build(
     reject_budget: float = 0.0,
     region_budget: float = 0.0,
     guard: Path | None = None,
+    shards: Sequence[int] | None = None,
 ) -> Path:
-    """Build one split; ``tokenizers`` maps side-car names to specs. Returns the cache's folder."""
+    """Build one split, or some shards of a stream; ``tokenizers`` maps side-car names to specs. Returns the cache's folder."""
     names = {"byt5-sca-20": "byt5"} if tokenizers is None else tokenizers
-    parse_annotations(paths.inputs, paths.annotations, guard=guard)
+    shards = range(paths.inputs.split.shard_count) if shards is None else shards
+    if not paths.inputs.parses_shards:
+        parse_annotations(paths.inputs, paths.annotations, guard=guard)
     for name, spec in names.items():
         resolve_tokenizer(spec, revision=None, template="sca", max_length=20, folder=paths.tokenizer(name))
-    for shard in range(paths.inputs.split.shards):
+    for shard in shards:
         samples = paths.samples(shard)
+        if paths.inputs.parses_shards:
+            parse_annotations(paths.inputs.of_shard(shard), paths.annotations_of(shard))
         convert_shard(
             paths.inputs,
             shard,
-            annotations=paths.annotations,
+            annotations=paths.annotations_of(shard),
             out=samples,
             report_path=paths.report("samples", shard),
             options=options or ConvertOptions(),
@@ -102,7 +108,8 @@ def build(
                 out=paths.part(kind, shard),
                 report_path=paths.report(kind, shard),
             )
-    publish_split(paths, tokenizers=list(names), frames=list(frames), budget=RejectBudget(reject_budget, region_budget))
+    budget = RejectBudget(reject_budget, region_budget)
+    publish_split(paths, tokenizers=list(names), frames=list(frames), budget=budget, shards=shards)
     return paths.cache
 
 

@@ -1,7 +1,9 @@
 """A web server on the loopback interface that misbehaves on request.
 
 Each file is served with a list of faults: request number i meets fault number i, and every request after the last fault
-is answered properly. The server counts what it did, so that a test can assert on requests and on bytes sent.
+is answered properly. A HEAD request, and one for the first byte alone, meets only faults that answer with a status, and is
+not counted. The server speaks as much of the protocol of Azure's blobs as azcopy needs to download one, and counts what it
+did, so that a test can assert on requests and on bytes.
 """
 
 from __future__ import annotations
@@ -20,6 +22,14 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+# Without a stored MD5, which the protocol does not demand.
+BLOB_HEADERS = {
+    "x-ms-blob-type": "BlockBlob",
+    "x-ms-version": "2021-12-02",
+    "ETag": '"0x8DC"',
+    "Last-Modified": "Sat, 01 Jun 2024 00:00:00 GMT",
+}
+BLOB_ERRORS = {404: "BlobNotFound", 500: "InternalError", 503: "ServerBusy"}
 HTML = b"<!DOCTYPE html>\n<html><head><title>Quota exceeded</title></head><body>Try again later.</body></html>"
 
 
@@ -36,6 +46,7 @@ class Fault:
         body: answer 200 with this page instead of the file.
         flip_byte: send the file with the bits of this byte inverted.
         slow_s: sleep so long after every 20 kB of the body.
+        location: redirect to this address; with the status, or else 302.
     """
 
     status: int | None = None
@@ -46,6 +57,7 @@ class Fault:
     body: bytes | None = None
     flip_byte: int | None = None
     slow_s: float = 0.0
+    location: str | None = None
 
 
 @dataclass
@@ -56,7 +68,10 @@ class ServedFile:
     faults: Sequence[Fault]
     ranges: bool
     every: Fault | None
-    requests: list[str | None] = field(default_factory=list)  # the Range header of each request
+    requests: list[str | None] = field(default_factory=list)  # the Range header of each GET
+    queries: list[str] = field(default_factory=list)  # the query of each request
+    referers: list[str | None] = field(default_factory=list)  # the page that each request says it comes from
+    faults_met: int = 0
     sent_bytes: int = 0
 
 
@@ -123,23 +138,42 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing: a test's output is its own."""
 
+    def do_HEAD(self) -> None:
+        self._answer()
+
     def do_GET(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
         file = self.server.owner.files.get(urlsplit(self.path).path)
         if file is None:
             self._refuse(Fault(status=404))
             return
+        is_question = self.command == "HEAD" or self._range() == "bytes=0-0"
         with self.server.owner.changed:
-            number = len(file.requests)
-            file.requests.append(self.headers.get("Range"))
-        fault = file.faults[number] if number < len(file.faults) else file.every or Fault()
-        if fault.status is not None:
+            fault = file.faults[file.faults_met] if file.faults_met < len(file.faults) else file.every or Fault()
+            is_refusal = fault.status is not None or fault.location is not None
+            file.queries.append(urlsplit(self.path).query)
+            file.referers.append(self.headers.get("Referer"))
+            if not is_question:
+                file.requests.append(self._range())
+            if is_refusal or not is_question:
+                file.faults_met += 1
+        if is_refusal:
             self._refuse(fault)
         else:
-            self._send(file, fault)
+            self._send(file, Fault(length=fault.length, body=fault.body) if is_question else fault)
+
+    def _range(self) -> str | None:
+        return self.headers.get("x-ms-range") or self.headers.get("Range")
 
     def _refuse(self, fault: Fault) -> None:
         self.close_connection = True
-        self.send_response(fault.status or 500)
+        self.send_response(fault.status or (302 if fault.location else 500))
+        if fault.location is not None:
+            self.send_header("Location", fault.location)
+        if fault.status in BLOB_ERRORS:
+            self.send_header("x-ms-error-code", BLOB_ERRORS[fault.status])
         if fault.retry_after_s is not None:
             self.send_header("Retry-After", str(fault.retry_after_s))
         self.send_header("Content-Length", "0")
@@ -152,24 +186,31 @@ class _Handler(BaseHTTPRequestHandler):
             flipped = bytearray(data)
             flipped[fault.flip_byte] ^= 0xFF
             data = bytes(flipped)
-        start = 0
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        start, end = 0, len(data)
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self._range() or "")
         if asked and file.ranges and fault.body is None:
-            start = int(asked[1])
+            start, end = int(asked[1]), min(int(asked[2]) + 1, end) if asked[2] else end
             if start >= len(data):
                 self._refuse(Fault(status=416))
                 return
             self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
         else:
             self.send_response(200)
         if file.ranges:
             self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Type", "application/zip" if fault.body is None else "text/html")
-        self.send_header("Content-Length", str(len(data) - start))
+        self.send_header("Content-Length", str(end - start))
+        for name, value in BLOB_HEADERS.items():
+            self.send_header(name, value)
         self.end_headers()
+        if self.command == "HEAD":
+            return
+        if self._range() == "bytes=0-0":
+            self.wfile.write(data[start:end])
+            return
         stop_after = fault.cut_after if fault.cut_after is not None else fault.hang_after
-        self._send_body(file, data[start:] if stop_after is None else data[start : start + stop_after], fault.slow_s)
+        self._send_body(file, data[start:end] if stop_after is None else data[start : min(start + stop_after, end)], fault.slow_s)
         if stop_after is not None:
             self.close_connection = True
         if fault.hang_after is not None:

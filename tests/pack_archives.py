@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from regioncache.catalog import load_dataset_entry
+from regioncache.entries import load_dataset_entry
 from regioncache.fetch.archive import fetch_archive
 from regioncache.steps.paths import BuildPaths
 

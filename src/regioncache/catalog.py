@@ -7,17 +7,9 @@ an archive or a socket.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-import yaml
-
-from regioncache.entry_problems import explain
-from regioncache.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 Key = Annotated[str, msgspec.Meta(pattern="^[a-z][A-Za-z0-9_]*$")]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -30,6 +22,7 @@ WithoutRegions = Literal["keep", "leave_out"]
 SizeMismatch = Literal["reject", "trust_image"]
 Exif = Literal["ignore"]
 TaskType = Literal["recognition", "caption"]
+Numbers = tuple[Annotated[int, msgspec.Meta(ge=0)], Annotated[int, msgspec.Meta(ge=0)]]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 _NUMBER = re.compile(r"\{n(:0\d+d)?\}")
 
@@ -66,6 +59,7 @@ class Archive(_Entry, frozen=True):
         by_hand: for a file that has no public address: what it is and how to get it; the error of the download says so.
         numbers: first and last number of a series of archives; ``{n}`` (or ``{n:04d}``) in the path, the urls and
             ``local`` is each one's number, and a folder that names the series' key means all of them.
+        disk_mb: about what it takes on the disk, to plan with where ``bytes`` is not known; of a series, each archive.
     """
 
     path: RelativePath
@@ -75,7 +69,8 @@ class Archive(_Entry, frozen=True):
     urls: Annotated[tuple[Url, ...], msgspec.Meta(min_length=1)] = ()
     local: Text | None = None
     by_hand: Text | None = None
-    numbers: tuple[Annotated[int, msgspec.Meta(ge=0)], Annotated[int, msgspec.Meta(ge=0)]] | None = None
+    numbers: Numbers | None = None
+    disk_mb: Count | None = None
 
     def __post_init__(self) -> None:
         if not self.urls and self.local is None and self.by_hand is None:
@@ -132,6 +127,7 @@ class Folder(_Entry, frozen=True):
     prefix: str = ""
 
 
+_Part = TypeVar("_Part", Member, Folder)
 FolderParts = Folder | Annotated[tuple[Folder, ...], msgspec.Meta(min_length=1)]
 
 
@@ -140,6 +136,8 @@ class Split(_Entry, frozen=True):
 
     Args:
         shards: the number of Parquet files, fixed so that the plan is known before anything is downloaded.
+        stream: in place of ``shards``, first and last number of the series that the split reads: each number is one shard,
+            whose archives are fetched, converted and removed again.
         files: the annotation files, by the names that the format gives them.
         folders: where the image files lie (``images``), and other files per image that the format reads; a list where
             several archives hold parts of one folder.
@@ -150,13 +148,26 @@ class Split(_Entry, frozen=True):
             photos.
     """
 
-    shards: Count
     folders: Annotated[dict[Key, FolderParts], msgspec.Meta(min_length=1)]
+    shards: Count | None = None
+    stream: Numbers | None = None
     files: dict[Key, Member] = {}
     options: dict[str, Any] = {}
     expected_images: Count | None = None
     expected_regions: Count | None = None
     leakage_guard: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.shards is None) == (self.stream is None):
+            raise ValueError("Object needs either `shards` or `stream`")
+        if self.stream is not None and self.stream[0] > self.stream[1]:
+            raise ValueError("Object needs `stream` in rising order")
+
+    @property
+    def shard_count(self) -> int:
+        """The number of Parquet files of the whole split."""
+        first, last = self.stream or (1, self.shards or 0)
+        return last - first + 1
 
     def folder_parts(self, name: str) -> tuple[Folder, ...]:
         """The parts of a folder; none where the split has no such folder."""
@@ -211,107 +222,33 @@ class Dataset(_Entry, frozen=True):
     parse_memory_mb: Count | None = None
     guards: dict[Text, Member] = {}
 
+    def shard_split(self, name: str, shard: int) -> Split:
+        """A streamed split as one of its shards reads it: each series stands for its archive of the shard's number."""
+        split = self.splits[name]
+        if split.stream is None:
+            raise AssertionError(f"{self.name}, split {name}, is not streamed")
+        number = split.stream[0] + shard
+
+        def one(part: _Part) -> _Part:
+            return part if part.archive in self.archives else msgspec.structs.replace(part, archive=f"{part.archive}_{number}")
+
+        return msgspec.structs.replace(
+            split,
+            files={file: one(member) for file, member in split.files.items()},
+            folders={folder: tuple(one(part) for part in split.folder_parts(folder)) for folder in split.folders},
+        )
+
+    def streamed_archives(self, name: str) -> list[Archive]:
+        """The archives that come and go with the shards of a streamed split."""
+        split = self.splits[name]
+        first, last = split.stream or (1, 0)
+        series = [key for key in split.archive_keys() if key not in self.archives]
+        return [self.archives[f"{key}_{number}"] for key in series for number in range(first, last + 1)]
+
+    def parses_shards(self, name: str) -> bool:
+        """Whether each shard of a split has annotation files of its own; else one parse serves all shards."""
+        return any(member.archive not in self.archives for member in self.splits[name].files.values())
+
     def options_of(self, split: str) -> dict[str, Any]:
         """The format's choices for one split."""
         return {**self.options, **self.splits[split].options}
-
-
-_SECTIONS = {"archives": Archive, "splits": Split, "files": Member, "folders": FolderParts, "guards": Member}
-_CHOICES = {
-    "exif": Exif,
-    "kind": ArchiveKind,
-    "task_type": TaskType,
-    "images_without_regions": WithoutRegions,
-    "size_mismatch": SizeMismatch,
-}
-
-
-def load_dataset_entry(path: Path) -> Dataset:
-    """Read one entry.
-
-    Raises:
-        ConfigError: the file cannot be read, is not YAML, or breaks a rule; names the file, the key and what was found.
-    """
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: this catalog entry cannot be read: {error}") from error
-    try:
-        dataset = msgspec.convert(value, Dataset)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {explain(value, error, _SECTIONS, _CHOICES)}") from error
-    named = [(f"splits.{name}", key) for name, split in dataset.splits.items() for key in split.archive_keys()]
-    named += [("guards", member.archive) for member in dataset.guards.values()]
-    for where, key in named:
-        if key not in dataset.archives:
-            known = ", ".join(dataset.archives)
-            raise ConfigError(f"{path}: {where} reads from archive {key!r}, expected one of: {known}")
-    return _without_series(path, dataset)
-
-
-def _without_series(path: Path, dataset: Dataset) -> Dataset:
-    """The entry with every series replaced by its archives, in the folders that name it too."""
-    archives: dict[str, Archive] = {}
-    for key, archive in dataset.archives.items():
-        for one, numbered in archive.series(key).items():
-            if one in archives or (one != key and one in dataset.archives):
-                raise ConfigError(f"{path}: archives.{one} is there already, and the series {key} gives it again; rename one")
-            archives[one] = numbered
-    files = [(f"splits.{name}.files", member) for name, split in dataset.splits.items() for member in split.files.values()]
-    for where, member in [*files, *(("guards", member) for member in dataset.guards.values())]:
-        if dataset.archives[member.archive].numbers is not None:
-            raise ConfigError(f"{path}: {where} names the series {member.archive}, expected a single archive")
-    splits = {}
-    for name, split in dataset.splits.items():
-        folders: dict[str, Folder | tuple[Folder, ...]] = {
-            folder: tuple(
-                msgspec.structs.replace(part, archive=key)
-                for part in split.folder_parts(folder)
-                for key in dataset.archives[part.archive].series(part.archive)
-            )
-            for folder in split.folders
-        }
-        splits[name] = msgspec.structs.replace(split, folders=folders)
-    return msgspec.structs.replace(dataset, archives=archives, splits=splits)
-
-
-def load_catalog(folders: Sequence[Path]) -> dict[str, Dataset]:
-    """Read every ``*.yaml`` and ``*.yml`` of some folders, by name, sorted by name.
-
-    Raises:
-        ConfigError: as ``load_entries``.
-    """
-    return {name: dataset for name, (_, dataset) in load_entries(folders).items()}
-
-
-def load_entries(folders: Sequence[Path]) -> dict[str, tuple[Path, Dataset]]:
-    """As ``load_catalog``, each entry with its file, which may be named otherwise.
-
-    Raises:
-        ConfigError: a folder is missing, an entry is bad, or two files give the same name.
-    """
-    found: dict[str, tuple[Path, Dataset]] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise ConfigError(f"{folder}: a catalog folder is expected here, found no folder")
-        for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-            dataset = load_dataset_entry(path)
-            if dataset.name in found:
-                first = found[dataset.name][0]
-                raise ConfigError(f"{path}: name: {dataset.name!r} is already the name of {first}; rename one of them")
-            found[dataset.name] = (path, dataset)
-    _check_shared_archives(found)
-    return dict(sorted(found.items()))
-
-
-def _check_shared_archives(found: dict[str, tuple[Path, Dataset]]) -> None:
-    """Two datasets may read one archive, but then they must mean the same file."""
-    meant: dict[str, tuple[Path, str, Archive]] = {}
-    for path, dataset in found.values():
-        for key, archive in dataset.archives.items():
-            first_path, first_key, first = meant.setdefault(archive.path, (path, key, archive))
-            if first != archive:
-                raise ConfigError(
-                    f"{path}: archives.{key} has the same path as archives.{first_key} of {first_path}, {archive.path}, but"
-                    " other facts; make both equal, or give one another path"
-                )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 POLYGON_MIN_COORDINATES = 6  # three corners; pycocotools would take four numbers for a box
 POLYGON_MAX_OVERSHOOT = 10  # in image sides; pycocotools' memory grows with the length of an edge
+POLYGONS_MAX_BOUNDARY = 1 << 22  # pixels, all edges of a region together; pycocotools takes 40 bytes for each, unchecked
 
 
 def to_rle(segmentation: Any, height: int, width: int) -> bytes:  # noqa: ANN401  (parsed JSON, judged here)
@@ -59,11 +60,11 @@ def to_rle(segmentation: Any, height: int, width: int) -> bytes:  # noqa: ANN401
 
 def _rasterized(polygons: list[Any], height: int, width: int) -> bytes:
     """The union of polygons as pycocotools rasterizes them."""
-    parts = []
+    parts, boundary = [], 0.0
     for polygon in polygons:
         try:
             corners = np.asarray(polygon, np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise BadRecordError("segmentation_invalid", f"a polygon is no list of numbers: {error}") from error
         limit = POLYGON_MAX_OVERSHOOT * max(height, width)
         if corners.ndim != 1 or len(corners) % 2 or not (np.abs(corners) <= limit).all():
@@ -72,6 +73,11 @@ def _rasterized(polygons: list[Any], height: int, width: int) -> bytes:
                 f"expected a polygon as a flat list of x, y pairs within {limit} pixels, found {_shortened(polygon)}",
             )
         if len(corners) >= POLYGON_MIN_COORDINATES:
+            edges = np.diff(corners.reshape(-1, 2), axis=0, append=corners[None, :2])
+            boundary += np.abs(edges).max(axis=1).sum()
+            if boundary > POLYGONS_MAX_BOUNDARY:
+                problem = f"expected polygons of at most {POLYGONS_MAX_BOUNDARY} pixels of boundary, found {boundary:.0f}"
+                raise BadRecordError("segmentation_invalid", problem)
             parts.append(corners.tolist())
     if not parts:
         raise BadRecordError("polygon_too_short", f"expected three corners in a polygon, found {_shortened(polygons)}")
@@ -90,6 +96,8 @@ def _checked_rle(rle: dict[str, Any], height: int, width: int) -> bytes:
             lengths = np.array(counts, np.int64) if counts else np.zeros(0, np.int64)
         except (TypeError, ValueError, OverflowError) as error:
             raise BadRecordError("segmentation_invalid", f"the counts of an RLE are no integers: {error}") from error
+        if lengths.ndim != 1 or not np.array_equal(lengths, counts):
+            raise BadRecordError("segmentation_invalid", f"the counts of an RLE are no list of integers: {_shortened(counts)}")
         check_runs(MaskRuns(lengths, np.array([0, len(lengths)])), height, width)
         return encode_rle(lengths)
     if isinstance(counts, str):
@@ -109,11 +117,14 @@ def check_runs(runs: MaskRuns, height: int, width: int) -> None:
     Raises:
         BadRecordError: ``segmentation_invalid``.
     """
-    totals = np.diff(np.concatenate(([0], np.cumsum(runs.lengths)))[runs.offsets])
-    if (runs.lengths < 0).any() or (totals != height * width).any():
+    ends = np.concatenate(([0], np.cumsum(runs.lengths)))
+    totals = np.diff(ends[runs.offsets])
+    # Where runs are so long that their sum overflows, it becomes less on the way, and could end at the right number.
+    if (runs.lengths < 0).any() or (ends[1:] < ends[:-1]).any() or (totals != height * width).any():
         raise BadRecordError(
             "segmentation_invalid",
-            f"expected runs that add up to {height} x {width} = {height * width} pixels, found {totals.tolist()}",
+            f"expected runs that add up to {height} x {width} = {height * width} pixels, found {totals.tolist()}"
+            f" of runs from {runs.lengths.min(initial=0)} to {runs.lengths.max(initial=0)}",
         )
 
 

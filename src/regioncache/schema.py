@@ -69,6 +69,12 @@ REGION_FLAGS = {
     "unassigned": 32,  # ADE20K: pixels of a thing's category that belong to no instance
     "fake": 64,  # Objects365: a picture or a model of the object
     "reflected": 128,  # Objects365: seen in a mirror
+    "group_of_unknown": 256,  # Open Images: nobody looked whether it is so, here and in the next four
+    "occluded_unknown": 512,
+    "truncated_unknown": 1024,
+    "depiction_unknown": 2048,
+    "inside_unknown": 4096,
+    "machine_box": 8192,  # Open Images: a machine drew the box and people accepted it (source activemil)
 }
 
 _BOX = pa.list_(pa.field("element", pa.float32()), 4)
@@ -158,7 +164,8 @@ REJECT_REASONS = {
     "annotation_duplicate": "two annotation records name the same image",
     "annotation_missing": "the image has no annotation record",
     "box_degenerate": "nothing of the box lies in the image, or a side of it has no length",
-    "box_invalid": "a box is not four finite numbers",
+    "box_invalid": "a box is not four finite numbers, or its sides are the wrong way round",
+    "captions_missing": "no caption names the image",
     "category_unknown": "a region names a category that the file does not define",
     "dead_upstream": "the publisher lists the image as dead or broken",
     "duplicate_region": "the same box of the same category is annotated twice in one image",
@@ -179,6 +186,8 @@ REJECT_REASONS = {
     "map_size_mismatch": "an annotation map has another size than the image",
     "map_undecodable": "an annotation map does not decode",
     "mask_empty": "a region has no pixel",
+    "mask_missing": "the archives have no such mask; its region stays, without it",
+    "mask_undecodable": "a mask does not decode; its region stays, without it",
     "no_regions": "the image has no region, and the entry leaves such images out",
     "panoptic_missing": "the panoptic archive has no such member",
     "panoptic_png_mode": "the panoptic PNG is not 8-bit RGB",
@@ -189,6 +198,7 @@ REJECT_REASONS = {
     "region_annotation_missing": "a region names an annotation that the file does not have for its image",
     "region_id_duplicate": "two regions have the same id",
     "region_without_image": "a region names an image that the file does not list",
+    "score_missing": "a region has no score in a file of scores",
     "segment_id_duplicate": "two segments of one image have the same id",
     "segment_missing_in_json": "the PNG holds a segment id that the JSON does not list",
     "segment_missing_in_png": "the JSON lists a segment id that no pixel has",

@@ -48,7 +48,7 @@ class Case:
 
     @property
     def parsed(self) -> Parsed:
-        return open_annotations(self.paths.annotations)
+        return open_annotations(self.paths.annotations_of(0))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from built_cache import build
 from official.sets import official_entry
 from pack_archives import write_entry
-from regioncache.catalog import load_catalog
+from regioncache.entries import load_catalog
 from regioncache.fetch.archive import fetch_archive
 from regioncache.steps.guard import list_guarded_images
 from regioncache.steps.paths import BuildPaths, guard_path

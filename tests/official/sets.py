@@ -12,8 +12,10 @@ import yaml
 from official.coco import pack_coco
 from official.detection import pack_objects365, pack_v3det
 from official.genome import pack_genome
+from official.openimages import pack_openimages
 from official.others import pack_ade20k, pack_sbu
 from official.refer import held_by, pack_refer
+from official.streams import pack_sa1b
 from pack_archives import REPOSITORY
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ def pack_official(folder: Path, shared: Path) -> Official:
         pack_v3det(folder, shared),
         pack_ade20k(folder, shared),
         pack_sbu(folder, shared),
+        *pack_sa1b(folder, shared),
+        *pack_openimages(folder, shared),
     ]
     return Official(folder, {one.name: one for one in packed}, held_by())
 
@@ -88,18 +92,29 @@ def official_entry(
         urls = archive.pop("urls", None)
         if archive.pop("numbers", None) is not None:
             archive["numbers"] = list(expected.numbers[key])
+            archive["disk_mb"] = 1
         elif urls is not None:
             data = (official.folder / archive["path"]).read_bytes()
             archive.update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-        if base_url is None:
-            archive["local"] = str(official.folder / archive["path"])
-        elif urls is not None:
-            archive["urls"] = [f"{base_url}/{archive['path']}"]
+        archive.update(_origin(official, archive, base_url))
     wanted = {one: split.shards for one, split in expected.splits.items()} if shards is None else shards
     entry["splits"] = {one: entry["splits"][one] for one in wanted}
     for one, split in entry["splits"].items():
-        split["shards"] = wanted[one]
+        if "stream" in split:
+            images = split["folders"]["images"]
+            split["stream"] = list(expected.numbers[images["archive"]])
+        else:
+            split["shards"] = wanted[one]
         for key, listed in (("images", expected.splits[one].images_listed), ("regions", expected.splits[one].regions_listed)):
             if f"expected_{key}" in split:
                 split[f"expected_{key}"] = listed
     return entry
+
+
+def _origin(official: Official, archive: Mapping[str, Any], base_url: str | None) -> dict[str, Any]:
+    """Where an archive of an entry is had from; a folder is packed from where its entry looks for it."""
+    if archive["kind"] == "folder":
+        return {"local": str(official.folder / archive["local"].removeprefix(".data/"))}
+    if base_url is None:
+        return {"local": str(official.folder / archive["path"])}
+    return {} if archive["path"] in BY_HAND else {"urls": [f"{base_url}/{archive['path']}"]}

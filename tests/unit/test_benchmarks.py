@@ -75,6 +75,8 @@ TABLES = {
     "conversion": {"photos", *SOURCES},
     "annotations_time": {"ours", "pycocotools"},
     "annotations_memory": {"ours", "ours_private", "pycocotools", "pycocotools_private"},
+    "openimages_time": {"ours", "arrow", "pandas"},
+    "openimages_memory": {"ours", "ours_private", "arrow", "arrow_private", "pandas", "pandas_private"},
     "order_time": ORDERS,
     "order_memory": ORDERS,
     "loading": {"rate_1_0", "rate_1_1", "rate_1_2", "rate_3_0", "rate_3_1", "rate_3_2"},

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from regioncache import catalog
-from regioncache.catalog import load_catalog, load_dataset_entry
+from regioncache.entries import load_catalog, load_dataset_entry
 from regioncache.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -104,7 +104,19 @@ BAD_ENTRIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "name": (lambda e: e.update(name="My Set"), "name: Expected `str` matching .*, found 'My Set'"),
     "count": (
         lambda e: e["splits"]["val"].update(shards="3"),
-        "splits.val.shards: Expected `int`, got `str`, found '3'",
+        "splits.val.shards: Expected `int \\| null`, got `str`, found '3'",
+    ),
+    "neither shards nor stream": (
+        lambda e: e["splits"]["val"].pop("shards"),
+        "splits.val: Object needs either `shards` or `stream`, found a mapping",
+    ),
+    "shards and stream": (
+        lambda e: e["splits"]["val"].update(stream=[0, 1]),
+        "splits.val: Object needs either `shards` or `stream`, found a mapping",
+    ),
+    "half a stream": (
+        lambda e: (e["splits"]["val"].pop("shards"), e["splits"]["val"].update(stream=[0])),
+        "splits.val.stream: Expected `array` of length 2",
     ),
     "zero": (lambda e: e["splits"]["val"].update(shards=0), "splits.val.shards: Expected `int` >= 1, found 0"),
     "key of a part": (

@@ -10,7 +10,8 @@ import jsonschema
 import pytest
 import yaml
 
-from regioncache.catalog import Archive, Dataset, Folder, load_catalog, load_dataset_entry, load_entries
+from regioncache.catalog import Archive, Dataset, Folder
+from regioncache.entries import load_catalog, load_dataset_entry, load_entries
 from regioncache.errors import ConfigError
 from regioncache.sources import SOURCES
 from regioncache.steps.inputs import SplitInputs
@@ -301,17 +302,24 @@ def test_an_entry_gives_its_format_what_it_needs(name: str, datasets: dict[str, 
     dataset = datasets[name]
     source = SOURCES[dataset.format]
     for split_name, split in dataset.splits.items():
-        inputs = SplitInputs(dataset, split_name, tmp_path, tmp_path)
+        inputs = SplitInputs(dataset, split_name, tmp_path, tmp_path).of_shard(0)
         assert isinstance(inputs.options(), source.Options)
         assert set(source.FILES) <= set(split.files)
-        assert set(split.folders) == {"images", *source.FOLDERS}
-        assert inputs.folders()
+        assert {"images", *source.FOLDERS} <= set(split.folders) <= {"images", *source.FOLDERS, *source.OPTIONAL_FOLDERS}
+        assert inputs.folders().keys() == split.folders.keys()
 
 
 @pytest.mark.parametrize("name", [path.stem for path in ENTRIES])
 def test_every_archive_of_an_entry_is_read_by_a_split_or_a_guard(name: str, datasets: dict[str, Dataset]) -> None:
     dataset = datasets[name]
-    used = {key for split in dataset.splits.values() for key in split.archive_keys()}
+    used = {key for split in dataset.splits.values() for key in split.archive_keys() if key in dataset.archives}
+    used |= {
+        key
+        for name, split in dataset.splits.items()
+        if split.stream is not None
+        for shard in range(split.shard_count)
+        for key in dataset.shard_split(name, shard).archive_keys()
+    }
     assert used | {member.archive for member in dataset.guards.values()} == set(dataset.archives)
 
 

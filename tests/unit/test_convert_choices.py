@@ -20,8 +20,9 @@ from pack_archives import PanopticSplit, fetched_paths, pack_panoptic, panoptic_
 from regioncache import ParquetRegionDataset, RegionCollator
 from regioncache.cache.verify import verify_cache
 from regioncache.errors import ConfigError
-from regioncache.steps.convert import ConvertOptions, convert_shard
+from regioncache.steps.convert import convert_shard
 from regioncache.steps.parse import parse_annotations
+from regioncache.steps.row_maker import ConvertOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""Downloads against a server that misbehaves: what is fetched, what is resumed, what is refused."""
+"""Downloads by wget: what is fetched, what is resumed, what is refused. Each fault in turn: ``test_downloads_under_fire``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import errno
 import hashlib
 import io
 import os
-import signal
-import subprocess
 import sys
-import threading
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,16 +95,6 @@ def test_a_line_that_breaks_more_often_than_the_tries_is_followed_as_long_as_the
     assert served.sent_bytes == len(DATA)
 
 
-@pytest.mark.parametrize(
-    "fault", [Fault(status=500), Fault(status=503, retry_after_s=1), Fault(status=429)], ids=["500", "503", "429"]
-)
-def test_a_server_that_refuses_twice_for_now_is_asked_again(server: FaultServer, tmp_path: Path, fault: Fault) -> None:
-    url, served = server.serve("/a.zip", DATA, fault, fault)
-    fetch(archive_at(url), tmp_path / "a.zip")
-    assert_fetched(tmp_path / "a.zip")
-    assert len(served.requests) == 3
-
-
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_a_final_refusal_goes_to_the_next_mirror_at_once(server: FaultServer, tmp_path: Path, status: int) -> None:
     refusing, refused = server.serve("/old.zip", DATA, every=Fault(status=status))
@@ -115,19 +102,6 @@ def test_a_final_refusal_goes_to_the_next_mirror_at_once(server: FaultServer, tm
     fetch(archive_at(refusing, url), tmp_path / "a.zip")
     assert_fetched(tmp_path / "a.zip")
     assert (len(refused.requests), len(served.requests)) == (1, 1)
-
-
-def test_a_server_that_falls_silent_in_mid_file_is_left_and_resumed(server: FaultServer, tmp_path: Path) -> None:
-    url, served = server.serve("/a.zip", DATA, Fault(hang_after=80_000))
-    fetch(archive_at(url), tmp_path / "a.zip")
-    assert_fetched(tmp_path / "a.zip")
-    assert served.requests == [None, "bytes=80000-"]
-
-
-def test_a_server_without_ranges_still_gives_the_right_file_after_a_cut(server: FaultServer, tmp_path: Path) -> None:
-    url, _ = server.serve("/a.zip", DATA, Fault(cut_after=50_000), ranges=False)
-    fetch(archive_at(url), tmp_path / "a.zip")
-    assert_fetched(tmp_path / "a.zip")
 
 
 def test_a_part_of_an_earlier_run_is_completed_by_a_server_without_ranges(server: FaultServer, tmp_path: Path) -> None:
@@ -294,7 +268,7 @@ def test_without_wget_the_error_says_how_to_install_it(
 ) -> None:
     url, _ = server.serve("/a.zip", DATA)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(FetchError, match=r"^wget is not installed.*apt-get install wget"):
+    with pytest.raises(FetchError, match=r"wget is not installed.*apt-get install wget"):
         fetch(archive_at(url), tmp_path / "a.zip")
 
 
@@ -316,49 +290,6 @@ def test_a_disk_that_fills_up_is_named_as_such_and_no_further_mirror_is_tried(se
     assert served.requests == NO_REQUEST
 
 
-FETCH_IN_A_PROCESS = """
-import sys
-from pathlib import Path
-from regioncache.catalog import Archive
-from regioncache.fetch.archive import fetch_archive
-url, size, sha256, destination = sys.argv[1:]
-archive = Archive(path="coco/train2017.zip", kind="zip", bytes=int(size), sha256=sha256, urls=(url,))
-fetch_archive(archive, Path(destination), timeout_s=5, wait_s=0.05, lock_wait_s=20, log=lambda _: None)
-"""
-
-
-def start_fetching(url: str, destination: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", FETCH_IN_A_PROCESS, url, str(len(DATA)), SHA256, str(destination)]
-    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(SOURCE_ROOT)})
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills a child with its parent")
-def test_a_process_killed_in_mid_file_takes_its_child_along_and_the_next_run_resumes(server: FaultServer, tmp_path: Path) -> None:
-    url, served = server.serve("/a.zip", DATA, Fault(hang_after=120_000))
-    with start_fetching(url, tmp_path / "a.zip") as process:
-        server.wait_until_sent(served, 120_000)
-        part = tmp_path / "a.zip.part"
-        wait_for(lambda: part.exists() and part.stat().st_size == 120_000)
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-    # The lock is inherited by wget: that it can be had again at once shows that wget is gone too.
-    with file_lock(tmp_path / "a.zip.lock", wait_s=2, log=lambda _: None):
-        assert not (tmp_path / "a.zip").exists()
-    fetch(archive_at(url), tmp_path / "a.zip")
-    assert_fetched(tmp_path / "a.zip")
-    assert served.requests == [None, "bytes=120000-"]
-    assert served.sent_bytes == len(DATA)
-
-
-def test_of_two_processes_one_fetches_and_the_other_waits_for_it(server: FaultServer, tmp_path: Path) -> None:
-    url, served = server.serve("/a.zip", DATA, every=Fault(slow_s=0.03))
-    with start_fetching(url, tmp_path / "a.zip") as first, start_fetching(url, tmp_path / "a.zip") as second:
-        assert (first.wait(), second.wait()) == (0, 0)
-    assert_fetched(tmp_path / "a.zip")
-    assert served.requests == [None]
-    assert served.sent_bytes == len(DATA)
-
-
 def test_a_lock_that_is_not_given_up_is_reported_with_its_holder(tmp_path: Path) -> None:
     with file_lock(tmp_path / "a.lock", wait_s=0, log=lambda _: None):
         second = file_lock(tmp_path / "a.lock", wait_s=0.1, log=lambda _: None)
@@ -372,12 +303,3 @@ def test_a_program_keeps_the_lock_as_long_as_it_lives(tmp_path: Path) -> None:
         program = ["sh", "-c", f"test /dev/fd/{lock_fd} -ef {tmp_path}/a.lock && echo it has the lock"]
         outcome = run_child(program, secret_input="", inherited_fds=[lock_fd], log=lines.append)
     assert (outcome.status, lines) == (0, ["it has the lock"])
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    pause = threading.Event()
-    for _ in range(int(timeout_s / 0.01)):
-        if condition():
-            return
-        pause.wait(0.01)
-    pytest.fail("the condition never came true")

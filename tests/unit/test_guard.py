@@ -19,10 +19,10 @@ from regioncache.catalog import Archive, Dataset
 from regioncache.errors import ConfigError, RejectBudgetError
 from regioncache.fetch.archive import fetch_archive
 from regioncache.schema import ON_PURPOSE, REJECT_REASONS
-from regioncache.steps.convert import ConvertOptions
 from regioncache.steps.guard import list_guarded_images, open_guard
 from regioncache.steps.parse import open_annotations, parse_annotations
 from regioncache.steps.paths import BuildPaths
+from regioncache.steps.row_maker import ConvertOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

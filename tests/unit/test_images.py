@@ -216,3 +216,43 @@ def test_bytes_damaged_anywhere_are_taken_or_refused_and_nothing_else(seed: int)
     for check in ("header", "decode"):
         with contextlib.suppress(BadRecordError):
             assert len(store(bytes(data), "raw", check).data) % 3 == 0
+
+
+@pytest.mark.parametrize("policy", ["auto", "original", "fit", "raw", "none"])
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_image_is_numpys_turn_of_the_decoded_one(policy: str, turns: int) -> None:
+    data = encoded(photo(160, 96), quality=95)
+    stored = store_image(data, policy=policy, max_pixels=MAX_PIXELS, rotate_ccw=90 * turns)  # type: ignore[arg-type]  (parametrized)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.rot90(np.asarray(image.convert("RGB")), turns)
+    assert sizes(stored) == (*expected.shape[:2], *expected.shape[:2])
+    if policy == "none":
+        assert (stored.storage, stored.data) == ("none", b"")
+        return
+    if policy == "raw":
+        assert (stored.storage, stored.data) == ("raw", expected.tobytes())
+        return
+    assert (stored.storage, stored.format) == ("fit", "JPEG")
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(expected)).save(buffer, "JPEG", quality=95, subsampling=0)
+    assert stored.data == buffer.getvalue()
+
+
+@pytest.mark.parametrize(("policy", "stored_hw"), [("original", (1500, 1001)), ("fit", (1024, 683)), ("raw", (1024, 683))])
+def test_a_large_image_is_turned_before_it_shrinks(policy: str, stored_hw: tuple[int, int]) -> None:
+    image = photo(1500, 1001)
+    stored = store_image(encoded(image, "PNG"), policy=policy, max_pixels=MAX_PIXELS, rotate_ccw=90)  # type: ignore[arg-type]  (parametrized)
+    assert sizes(stored) == (1500, 1001, *stored_hw)
+    turned = Image.fromarray(np.ascontiguousarray(np.rot90(np.asarray(image))))
+    expected = np.asarray(turned.resize(stored_hw[::-1], Image.Resampling.BILINEAR), np.int16)
+    if policy == "raw":
+        found = np.frombuffer(stored.data, np.uint8).reshape(*stored_hw, 3)
+        np.testing.assert_array_equal(found, expected)
+    else:
+        with Image.open(io.BytesIO(stored.data)) as opened:
+            assert np.abs(np.asarray(opened, np.int16) - expected).mean() < 2.5
+
+
+def test_a_thin_image_vanishes_however_it_is_turned() -> None:
+    with pytest.raises(BadRecordError, match="size_vanishes"):
+        store_image(encoded(photo(4000, 1)), policy="fit", max_pixels=MAX_PIXELS, rotate_ccw=270)

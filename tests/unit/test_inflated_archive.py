@@ -19,9 +19,10 @@ import pytest
 from regioncache.archive import OpenArchive, inflated_file, list_members
 from regioncache.catalog import Archive, Dataset, Folder, Licence, Member, Split
 from regioncache.errors import ArchiveError, ConfigError
-from regioncache.steps.convert import ConvertOptions, convert_shard
+from regioncache.steps.convert import convert_shard
 from regioncache.steps.inputs import SplitInputs
 from regioncache.steps.parse import parse_annotations
+from regioncache.steps.row_maker import ConvertOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

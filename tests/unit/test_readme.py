@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from regioncache.catalog import Dataset, load_catalog
+from regioncache.catalog import Dataset
+from regioncache.entries import load_catalog
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CATALOG = load_catalog([REPOSITORY / "workflow" / "catalog"])

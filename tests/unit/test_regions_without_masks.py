@@ -16,7 +16,7 @@ from regioncache import ParquetRegionDataset, RegionCollator
 from regioncache.cache.verify import verify_cache
 from regioncache.encode.prompts import region_points
 from regioncache.masks import with_background
-from regioncache.steps.convert import ConvertOptions
+from regioncache.steps.row_maker import ConvertOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from built_cache import build, draw_and_fetch
 from regioncache import ParquetRegionDataset
 from regioncache.cache.verify import verify_cache
 from regioncache.errors import CacheError
-from regioncache.steps.convert import ConvertOptions
 from regioncache.steps.prompt import prompt_shard
+from regioncache.steps.row_maker import ConvertOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -42,6 +43,8 @@ SHARDS = {
     "refcoco": {"train": 1, "val": 1, "testA": 1, "testB": 1},
     "refcoco_plus": {"train": 1, "testB": 1},
     "refcocog": {"train": 1, "test": 1, "google_train": 1},
+    "sa1b_cap": {"train": 2},
+    "sa1b_cap_scored": {"train": 2},
     "sbu": {"train": 1},
     "v3det": {"train": 1, "val": 1},
     "visual_genome": {"train": 1, "val": 1, "test": 1},
@@ -117,6 +120,16 @@ def test_every_archive_was_downloaded_once_and_whole(targets: Targets) -> None:
 
 def test_a_second_run_has_nothing_to_do(targets: Targets) -> None:
     assert "Nothing to be done" in targets.printed
+
+
+def test_the_archives_of_streams_are_gone_and_their_checksums_are_kept(targets: Targets) -> None:
+    entry = official_entry(targets.official, "sa1b_cap")
+    paths = [archive["path"].format(n=n) for archive in entry["archives"].values() for n in (0, 1)]
+    left = {path for path in paths if (targets.workspace.folder / ".data/archives" / path).exists()}
+    assert not left
+    index = json.loads((targets.cache("sa1b_cap", "train") / "index.json").read_bytes())
+    sha256s = {path: hashlib.sha256(targets.files[path].data).hexdigest() for path in paths}
+    assert {path: one["sha256"] for path, one in index["provenance"]["archives"].items()} == sha256s
 
 
 @pytest.mark.parametrize(("name", "split"), CASES)

@@ -16,7 +16,7 @@ from built_cache import build
 from pack_archives import PanopticSplit, fetched_paths, pack_panoptic, panoptic_entry
 from regioncache import ParquetRegionDataset
 from regioncache.errors import CacheError
-from regioncache.steps.convert import ConvertOptions, Storage
+from regioncache.steps.row_maker import ConvertOptions, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

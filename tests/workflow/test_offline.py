@@ -12,7 +12,7 @@ import yaml
 
 from no_network import forbid_network, network_tries
 from pack_archives import PANOPTIC_ZIP, panoptic_entry, write_entry
-from regioncache.catalog import load_dataset_entry
+from regioncache.entries import load_dataset_entry
 from regioncache.errors import ArchiveError
 from regioncache.steps.parse import parse_annotations
 from regioncache.steps.paths import BuildPaths

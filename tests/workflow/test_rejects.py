@@ -19,7 +19,7 @@ from regioncache import ParquetRegionDataset
 from regioncache.cache.verify import verify_cache
 from regioncache.errors import RejectBudgetError
 from regioncache.schema import REJECT_REASONS
-from regioncache.steps.convert import ConvertOptions
+from regioncache.steps.row_maker import ConvertOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,7 +212,7 @@ def test_a_rejects_detail_says_what_was_expected_and_found(made: Made) -> None:
     assert f"[{UNLISTED}]" in detail["the JSON has a segment that the PNG lacks"]
     assert f"[{FIRST}]" in detail["two segments with one id"]
     assert f"[{UNKNOWN}]" in detail["a category that is not defined"]
-    assert "expected 64 x 48 as the JSON says, found 64 x 47" in detail["a PNG of another size"]
+    assert "expected 64 x 48 as the JSON says, found a panoptic PNG of 64 x 47" in detail["a PNG of another size"]
     assert "expected 64 x 48 as the annotations say, found 48 x 64" in detail["a photo of another size"]
     assert "found PNG P" in detail["a PNG with a palette"]
     assert f"at most {MAX_PIXELS} pixels, found 100 x 120" in detail["a photo too large"]

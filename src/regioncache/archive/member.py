@@ -22,7 +22,8 @@ SMALL_BYTES = 1 << 20
 FETCH_AGAIN = "Fetch the archive again, or compare its size and checksum with the publisher's"
 REPACK = "Leave the archive out, or pack it again from files you trust"
 
-_UNSAFE = re.compile(r"^$|^/|^[A-Za-z]:|\\|\x00|(?:^|/)\.\.(?:/|$)")
+# A surrogate stands for a byte of a tar's name that is no UTF-8: such a name can be written to no table.
+_UNSAFE = re.compile(r"^$|^/|^[A-Za-z]:|\\|\x00|(?:^|/)\.\.(?:/|$)|[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def check_name(path: Path, name: str) -> None:
     """Refuse a name that would leave its folder on some system, should anyone unpack it.
 
     Raises:
-        ArchiveError: the name is empty or absolute, climbs, or has a drive letter, a backslash or a null byte.
+        ArchiveError: the name is empty or absolute, climbs, has a drive letter, a backslash or a null byte, or is no UTF-8.
     """
     if _UNSAFE.search(name):
         raise refusal(path, name, "has an absolute, climbing or unportable name", remedy=REPACK)

@@ -9,7 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from regioncache.cache.damage import REMEDY
+from regioncache.cache.offsets import check_row_count
 from regioncache.cache.ragged import ByteStrings
+from regioncache.errors import CacheError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +40,7 @@ class GroupRows:
         self._schema = schema
         self._local = threading.local()
         metadata = pq.read_metadata(path)
+        check_row_count(path, metadata.num_rows)
         counts = [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)]
         self._starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
@@ -58,7 +62,10 @@ class GroupRows:
             self._local.group = group
         column, *inner = name.split(".")
         value = self._local.table.column(column)[row]
-        return value[inner[0]] if inner else value
+        value = value[inner[0]] if inner and value.is_valid else value
+        if not value.is_valid:
+            raise CacheError(self.path, f"column {name} holds a null", remedy=REMEDY)
+        return value
 
     def integer(self, record: tuple[int, ...], name: str) -> int:
         """See ``Rows.integer``."""

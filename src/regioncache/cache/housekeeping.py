@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regioncache.cache.index import read_index
-from regioncache.cache.layout import INDEX_NAME, PROMPTS, TOKENS
+from regioncache.cache.layout import INDEX_NAME, PROMPTS, TOKENS, part_name
 from regioncache.cache.offsets import offsets_path
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from regioncache.cache.index import CacheIndex
 
 
@@ -52,6 +51,11 @@ def unlisted_shards(cache: Path, index: CacheIndex) -> list[Path]:
     listed |= {offsets_path(path) for path in listed}
     folders = sorted({path.parent for path in listed})
     return [path for folder in folders for path in sorted(folder.glob("part-*-of-*")) if path not in listed]
+
+
+def is_of_count(shard: Path, count: int) -> bool:
+    """Whether a shard, or its offsets, belongs to a split of so many shards; an index may list only some of them."""
+    return shard.stem == Path(part_name(int(shard.stem.split("-")[1]), count)).stem
 
 
 def collect(paths: list[Path]) -> int:

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from regioncache.atomic import write_bytes
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = "regioncache"
+_MOST = 1 << 60  # bytes or rows
 _REBUILD = "Run the target that builds this cache again"
 _SEAL = b',\n "~sha256": "%s"\n}\n'  # hash of everything before it
 
@@ -121,7 +123,7 @@ def read_index(cache: Path) -> CacheIndex:
         raise CacheError(
             path, "there is no finished cache here: index.json, which is written last, is missing", remedy=_REBUILD
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CacheError(path, f"not readable as JSON ({error})", remedy=_REBUILD) from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         found = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
@@ -129,7 +131,7 @@ def read_index(cache: Path) -> CacheIndex:
     check_schema_version(path, raw.get("schema_version"))
     _check_seal(path, data)
     try:
-        return CacheIndex(
+        index = CacheIndex(
             **{
                 **{key: value for key, value in raw.items() if key not in ("format", "schema_version", "~sha256")},
                 "shards": [ShardEntry(**shard) for shard in raw["shards"]],
@@ -142,8 +144,36 @@ def read_index(cache: Path) -> CacheIndex:
                 },
             }
         )
-    except (KeyError, TypeError, AttributeError) as error:
+        _check_values(index)
+        return index  # noqa: TRY300  (what is checked and what is returned are one)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CacheError(path, f"its fields are not those of an index ({error})", remedy=_REBUILD) from error
+
+
+def _check_values(index: CacheIndex) -> None:
+    """Refuse values of other types, and names that lead out of the cache: files of these names are read, and deleted by `gc`.
+
+    Raises:
+        ValueError: what is wrong.
+    """
+    entries = [entry for _, entry in index.files()]
+    sidecars = [*index.tokens.items(), *index.prompts.items()]
+    texts = [index.dataset, index.split, index.key, index.archives_dir, *(entry.key for _, entry in sidecars)]
+    texts += [text for entry in entries for text in (entry.name, entry.sha256)]
+    mappings = ((index.counts, int), (index.licence, str), (index.small_files, str), (index.provenance, object))
+    texts += [key for values, _ in mappings for key in values]
+    if not all(isinstance(one, str) and "\x00" not in one for one in texts):
+        raise ValueError("a text is none, or holds a null byte")
+    if not all(isinstance(values, dict) and all(isinstance(one, kind) for one in values.values()) for values, kind in mappings):
+        raise ValueError("counts, licence, small_files or provenance hold something else than they should")
+    if not all(type(number) is int and 0 <= number < _MOST for entry in entries for number in (entry.rows, entry.bytes)):
+        raise ValueError("rows or bytes of a shard are no such number")
+    plain = [*(entry.name for entry in entries), *(name for name, _ in sidecars)]
+    outside = [name for name in plain if PurePosixPath(name).parts != (name,)]
+    outside += [name for name in index.small_files if PurePosixPath(name).is_absolute()]
+    outside += [name for name in (*plain, *index.small_files) if ".." in PurePosixPath(name).parts]
+    if outside:
+        raise ValueError(f"the name {outside[0]!r} leads out of the cache")
 
 
 def check_schema_version(path: Path, version: object) -> None:
@@ -174,7 +204,7 @@ def check_sizes(cache: Path, folder: str, shards: list[ShardEntry]) -> None:
     try:
         with os.scandir(cache / folder) as entries:
             sizes = {entry.name: entry.stat().st_size for entry in entries if entry.name in wanted}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         sizes = {}
     for shard in shards:
         found = sizes.get(shard.name)

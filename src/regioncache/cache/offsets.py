@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from regioncache.atomic import write_bytes
+from regioncache.cache.damage import REMEDY
 from regioncache.cache.mapping import MappedFile
 from regioncache.cache.pages import NotMappableError, ValuesRange, values_range
 from regioncache.errors import CacheError
@@ -184,6 +185,18 @@ def _fixed_positions(
     return values.start + rows * stored.itemsize
 
 
+def check_row_count(path: Path, rows: int) -> None:
+    """Refuse a footer that declares more rows than its file has bytes, before anything is made for each.
+
+    Raises:
+        CacheError: it does.
+    """
+    size = path.stat().st_size
+    if not 0 <= rows <= size:
+        problem = "its footer declares an impossible number of rows"
+        raise CacheError(path, problem, expected=f"0 to {size}", found=rows, remedy=REMEDY)
+
+
 def build_offsets(path: Path) -> NDArray[np.int64]:
     """Derive the records of a finished Parquet file.
 
@@ -199,6 +212,7 @@ def build_offsets(path: Path) -> NDArray[np.int64]:
     with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
         schema, metadata = file.schema_arrow, file.metadata
         names = record_names(schema)
+        check_row_count(path, metadata.num_rows)
         place = {name: k for k, name in enumerate(names)}
         records = np.zeros((metadata.num_rows + 1, len(names)), np.int64)
         row = 1
@@ -265,13 +279,35 @@ def offsets_path(shard: Path) -> Path:
     return shard.with_suffix(".offsets")
 
 
-def open_offsets(shard: Path, data: NDArray[np.uint8], columns: int) -> NDArray[np.int64] | None:
+def _lie_inside(records: NDArray[np.int64], schema: pa.Schema, size: int) -> bool:
+    """Whether all values of all rows lie in a file of ``size`` bytes; numpy would make views of whatever memory it is told."""
+    numbers = dict(zip(record_names(schema), records[1:].T, strict=True))
+    for leaf in leaves(schema):
+        if leaf.inline:
+            continue
+        start = numbers[leaf.name]
+        count = numbers.get(f"n:{leaf.name}", numbers.get("n:region_id", start)) if leaf.depth else np.ones_like(start)
+        # First that both are small, so that no sum of them overflows.
+        if ((start < 0) | (count < 0) | (start > 8 * size) | (count > 8 * size)).any():
+            return False
+        if leaf.is_bytes:
+            end = numbers.get(f"end:{leaf.name}", start + 4)
+        elif pa.types.is_boolean(leaf.kind):
+            end = (start + count + 7) // 8
+        else:
+            end = start + count * (leaf.width * leaf.kind.bit_width // 8)
+        if (end > size).any() or (leaf.is_bytes and (end < start).any()):
+            return False
+    return True
+
+
+def open_offsets(shard: Path, data: NDArray[np.uint8], schema: pa.Schema) -> NDArray[np.int64] | None:
     """Map the offsets of a shard.
 
     Args:
         shard: the Parquet file.
         data: its bytes, mapped.
-        columns: how many numbers a record of its schema has.
+        schema: its columns.
 
     Returns:
         int64 of shape (rows + 1, columns), or None where the file is missing, damaged, or belongs to other bytes.
@@ -280,9 +316,10 @@ def open_offsets(shard: Path, data: NDArray[np.uint8], columns: int) -> NDArray[
     if not path.exists() or not path.stat().st_size:
         return None
     mapped = MappedFile(path).data
+    columns = len(record_names(schema))
     count, rest = divmod(len(mapped) - _HEADER_BYTES, columns * 8)
     if rest or count < 1 or mapped[:_HEADER_BYTES].tobytes() != _header(count, columns):
         return None
     records = mapped[_HEADER_BYTES:].view(np.int64).reshape(count, columns)
     bound = [LAYOUT_VERSION, len(data), footer_crc32(shard, data), count - 1, _records_crc32(records)]
-    return records if records[0, _BOUND].tolist() == bound else None
+    return records if records[0, _BOUND].tolist() == bound and _lie_inside(records, schema, len(data)) else None

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from regioncache.cache.damage import named_damage
 from regioncache.cache.group_rows import GroupRows
 from regioncache.cache.layout import META_NAME
 from regioncache.cache.mapping import MappedFile
-from regioncache.cache.offsets import build_offsets, open_offsets, record_names
+from regioncache.cache.offsets import build_offsets, check_row_count, open_offsets
 from regioncache.cache.pages import NotMappableError
 from regioncache.cache.rows import MappedRows
 from regioncache.errors import CacheError, TokenizerError
@@ -44,8 +45,13 @@ def open_rows(path: Path, schema: pa.Schema, *, use_pread: bool = False) -> Rows
     Warns:
         SlowShardWarning: the file was rewritten in a form that cannot be mapped.
     """
+    with named_damage(path, "cannot be opened"):
+        return _opened(path, schema, use_pread=use_pread)
+
+
+def _opened(path: Path, schema: pa.Schema, *, use_pread: bool) -> Rows:
     file = MappedFile(path)
-    records = open_offsets(path, file.data, len(record_names(schema)))
+    records = open_offsets(path, file.data, schema)
     if records is None:
         found = read_schema(path)
         missing = [name for name in schema.names if name not in found.names]
@@ -63,7 +69,7 @@ def open_rows(path: Path, schema: pa.Schema, *, use_pread: bool = False) -> Rows
             warnings.warn(
                 f"{path}: {reason}; it is read through whole row groups, which is slower. Build the cache again to map it",
                 SlowShardWarning,
-                stacklevel=2,
+                stacklevel=5,  # past the context manager, to whoever opens the shard
             )
             return GroupRows(path, schema)
     return MappedRows(file, schema, records, use_pread=use_pread)
@@ -75,18 +81,15 @@ def read_schema(path: Path) -> pa.Schema:
     Raises:
         CacheError: the footer cannot be read.
     """
-    try:
+    with named_damage(path, "not a readable Parquet file"):
         return pq.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise CacheError(
-            path, f"not a readable Parquet file ({error})", remedy="Run the target that builds this cache again"
-        ) from error
 
 
 def footer_metadata(path: Path) -> dict[str, str]:
     """The key-value metadata of a shard's footer, as text."""
     found: dict[bytes, bytes] = read_schema(path).metadata or {}
-    return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+    with named_damage(path, "has metadata that is no text"):
+        return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
 
 
 def count_rows(path: Path) -> int:
@@ -95,8 +98,9 @@ def count_rows(path: Path) -> int:
     Raises:
         CacheError: the footer cannot be read.
     """
-    read_schema(path)
-    rows: int = pq.read_metadata(path).num_rows
+    with named_damage(path, "not a readable Parquet file"):
+        rows: int = pq.read_metadata(path).num_rows
+    check_row_count(path, rows)
     return rows
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, overload
 
+from regioncache.cache.damage import REMEDY
+from regioncache.errors import CacheError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -38,6 +41,12 @@ class ByteStrings(Sequence[bytes]):
                 start = at + 4
                 at = start + int.from_bytes(data[at:start], "little")
                 found.append(data[start:at])
+                if at > len(data):  # damage, which could also declare billions of values
+                    break
+            if at != len(data):
+                problem = "its texts do not have the lengths that stand before them"
+                expected, found_bytes = f"{self._count} values in {len(data)} bytes", f"{at} bytes"
+                raise CacheError("a row of a cache", problem, expected=expected, found=found_bytes, remedy=REMEDY)
             self._items = found
         return self._items
 

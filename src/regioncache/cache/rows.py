@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from regioncache.cache.damage import REMEDY
 from regioncache.cache.offsets import BOXES_INSIDE, Leaf, leaves, record_names
 from regioncache.cache.pread import read_at
 from regioncache.cache.ragged import ByteStrings
+from regioncache.errors import CacheError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,6 +123,9 @@ class MappedRows:
         at = record[self._layout.place[name]] + 4
         length = _LENGTH(self.buffer, at - 4)[0]
         if length > _READ_AHEAD_BYTES:
+            if at + length > len(self.data):
+                problem, found = f"a value of {name} reaches beyond the end of the file", f"{at + length} bytes"
+                raise CacheError(self.path, problem, expected=f"at most {len(self.data)} bytes", found=found, remedy=REMEDY)
             if self._use_pread:
                 return read_at(self.path, at, length)
             self._file.will_need(at, length)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from regioncache.cache.damage import named_damage
 from regioncache.cache.index import CacheIndex, check_sizes, read_index
 from regioncache.cache.layout import PROMPTS, SAMPLES, TOKENS
 from regioncache.cache.open_rows import read_schema
@@ -64,10 +65,10 @@ def verify_cache(cache: Path, *, full: bool = False, progress: Callable[[int, in
 
 
 def _check_hash(path: Path, sha256: str) -> None:
-    try:
+    if not path.exists():
+        raise CacheError(path, "listed in index.json, but missing", remedy=_REMEDY)
+    with named_damage(path, "listed in index.json, but cannot be read"):
         found = sha256_file(path)
-    except FileNotFoundError as error:
-        raise CacheError(path, "listed in index.json, but missing", remedy=_REMEDY) from error
     if found != sha256:
         raise CacheError(
             path,
@@ -87,23 +88,25 @@ def _check_shard(cache: Path, index: CacheIndex, path: Path, rows: int) -> None:
         if [(field.name, field.type) for field in found] != [(field.name, field.type) for field in schema]:
             raise CacheError(one, "other columns than the schema's", expected=schema.names, found=found.names, remedy=_REMEDY)
     seen = 0
-    for tables in zip(*(_row_groups(one) for one in files), strict=True):
-        samples = tables[0]
-        _check_samples(path, samples, seen)
-        for (kind, name, _), side in zip(sidecars, tables[1:], strict=True):
-            _check_sidecar(cache / kind / name / path.name, kind, side, samples, seen)
-        seen += len(samples)
+    with named_damage(path, "it or a side-car of it cannot be checked"):
+        for tables in zip(*(_row_groups(one) for one in files), strict=True):
+            samples = tables[0]
+            _check_samples(path, samples, seen)
+            for (kind, name, _), side in zip(sidecars, tables[1:], strict=True):
+                _check_sidecar(cache / kind / name / path.name, kind, side, samples, seen)
+            seen += len(samples)
     if seen != rows:
         raise CacheError(path, "another number of rows than published", expected=rows, found=seen, remedy=_REMEDY)
 
 
 def _row_groups(path: Path) -> Iterator[pa.Table]:
-    with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
+    with named_damage(path, "does not read"):
+        file = pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
+    with file:
         for group in range(file.metadata.num_row_groups):
-            try:
-                yield file.read_row_group(group, use_threads=False)
-            except OSError as error:
-                raise CacheError(path, f"row group {group} does not read ({error})", remedy=_REMEDY) from error
+            with named_damage(path, f"row group {group} does not read"):
+                table = file.read_row_group(group, use_threads=False)
+            yield table
 
 
 def _lengths(table: pa.Table, name: str) -> list[int]:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from regioncache.atomic import write_json
-from regioncache.catalog import TaskType, load_dataset_entry
+from regioncache.catalog import TaskType
 from regioncache.cli.progress import progress_bar
 from regioncache.demo import draw_demo_archives
 from regioncache.encode.prompts import use_one_thread
+from regioncache.entries import load_dataset_entry
 from regioncache.errors import ConfigError
 from regioncache.fetch.archive import fetch_archive
-from regioncache.steps.convert import ConvertOptions, Storage, convert_shard
+from regioncache.fetch.azure import AzureOptions, AzureTool
+from regioncache.fetch.dotenv import read_dotenv
+from regioncache.fetch.sas import Tokens, parse_sas_options
+from regioncache.selection import selected_shards
+from regioncache.steps.convert import convert_shard
 from regioncache.steps.guard import list_guarded_images
 from regioncache.steps.inputs import SplitInputs
 from regioncache.steps.parse import parse_annotations
 from regioncache.steps.paths import BuildPaths, guard_path, prompts_kind, tokens_kind
 from regioncache.steps.prompt import prompt_shard
 from regioncache.steps.publish import RejectBudget, publish_split
+from regioncache.steps.row_maker import ConvertOptions, Storage
 from regioncache.steps.tokenize import Template, resolve_tokenizer, tokenize_shard
 
 Entry = Annotated[Path, typer.Argument(help="Catalog entry of the dataset, a YAML file.", exists=True, dir_okay=False)]
@@ -46,6 +53,18 @@ def fetch(
     archive: Annotated[str, typer.Argument(help="Key of the archive in the catalog entry.")],
     archives: Archives = ARCHIVES,
     mirror: Annotated[list[str] | None, typer.Option(help="Folder, file or URL prefix to try first; repeatable.")] = None,
+    mirror_of: Annotated[
+        list[str] | None, typer.Option(help="DATASET=PLACE: tried before those for this dataset alone; repeatable.")
+    ] = None,
+    sas: Annotated[
+        list[str] | None,
+        typer.Option(help="PREFIX=NAME: the variable, in the environment or .env, with the token of such URLs; repeatable."),
+    ] = None,
+    sas_margin_s: Annotated[float, typer.Option(help="Seconds that a token must still be valid at the start.", min=0)] = 900,
+    azure_tool: Annotated[AzureTool, typer.Option(help="What fetches from Azure.")] = "azcopy",
+    azure_host: Annotated[
+        list[str] | None, typer.Option(help="HOST:PORT of another blob storage, such as an emulator; repeatable.")
+    ] = None,
     offline: Annotated[bool, typer.Option(help="Open no socket: local mirrors only.")] = False,
     tries: Annotated[int, typer.Option(help="Attempts per mirror.", min=1)] = 6,
     timeout_s: Annotated[float, typer.Option(help="Seconds without a byte before a connection counts as dead.")] = 30,
@@ -54,10 +73,15 @@ def fetch(
     dataset = load_dataset_entry(entry)
     if archive not in dataset.archives:
         raise ConfigError(f"{entry}: there is no archive {archive!r}; it has {', '.join(dataset.archives)}")
+    own_mirrors = [place for name, equals, place in (option.partition("=") for option in mirror_of or ()) if name == dataset.name]
+    names = parse_sas_options(sas or [])
+    variables = {**read_dotenv(Path(".env")), **os.environ} if names else {}
     path = fetch_archive(
         dataset.archives[archive],
         archives / dataset.archives[archive].path,
-        mirrors=mirror or (),
+        mirrors=[*own_mirrors, *(mirror or ())],
+        tokens=Tokens(names, variables, sas_margin_s),
+        azure=AzureOptions(azure_tool, tuple(azure_host or ())),
         offline=offline,
         tries=tries,
         timeout_s=timeout_s,
@@ -103,6 +127,9 @@ def parse(
     archives: Archives = ARCHIVES,
     work: Work = WORK,
     cache: Cache = CACHE,
+    shard: Annotated[
+        int | None, typer.Option(help="Shard of a streamed split whose archives have annotation files of their own.", min=0)
+    ] = None,
     leakage_guard: Annotated[
         bool, typer.Option(help="Leave out the photos that `guard` lists, where the entry says so.")
     ] = False,
@@ -110,7 +137,13 @@ def parse(
     """Decode a split's annotation files, once, into a table that every shard maps."""
     paths = _paths(entry, split, archives, work, cache)
     guard_file = guard_path(work) if leakage_guard else None
-    _say(parse_annotations(paths.inputs, paths.annotations, guard=guard_file), str(paths.annotations))
+    if paths.inputs.parses_shards != (shard is not None):
+        needs = "needs --shard: its shards have" if shard is None else "takes no --shard: its shards have no"
+        raise ConfigError(f"{entry}: split {split} {needs} annotation files of their own")
+    inputs, out = (
+        (paths.inputs, paths.annotations) if shard is None else (paths.inputs.of_shard(shard), paths.annotations_of(shard))
+    )
+    _say(parse_annotations(inputs, out, guard=guard_file), str(out))
 
 
 def convert(
@@ -147,7 +180,7 @@ def convert(
         did = convert_shard(
             paths.inputs,
             shard,
-            annotations=paths.annotations,
+            annotations=paths.annotations_of(shard),
             out=paths.samples(shard),
             report_path=paths.report("samples", shard),
             options=options,
@@ -227,12 +260,20 @@ def publish(
     cache: Cache = CACHE,
     tokens: Annotated[list[str] | None, typer.Option(help="Name of a tokens side-car; repeatable.")] = None,
     prompts: Annotated[list[str] | None, typer.Option(help="Frame of a prompts side-car; repeatable.")] = None,
+    tars: Annotated[str, typer.Option(help="Numbers of a streamed split's archives: 0-10, or 0-3,8, or all.")] = "all",
     reject_budget: Annotated[float, typer.Option(help="Largest share of images that may be rejected.", min=0, max=1)] = 0.001,
     region_budget: Annotated[float, typer.Option(help="Largest share of regions that may be rejected.", min=0, max=1)] = 0.01,
 ) -> None:
     """Write rejects, statistics and, last, the index of a split."""
     paths = _paths(entry, split, archives, work, cache)
-    stats = publish_split(paths, tokenizers=tokens or [], frames=prompts or [], budget=RejectBudget(reject_budget, region_budget))
+    stream = paths.inputs.split.stream
+    stats = publish_split(
+        paths,
+        tokenizers=tokens or [],
+        frames=prompts or [],
+        budget=RejectBudget(reject_budget, region_budget),
+        shards=None if stream is None else selected_shards(tars, stream),
+    )
     counts = stats["counts"]
     typer.echo(
         f"{paths.cache}: {counts['images']} of {counts['images_listed']} images, {counts.get('regions', 0)} regions,"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, overload
 
+from regioncache.cache.damage import REMEDY
+from regioncache.errors import CacheError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -39,7 +42,10 @@ class Captions(Sequence[str]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"caption {index} of {len(self)}")
         at = index if self._positions is None else int(self._positions[index])
-        return self._phrases[at].decode()
+        try:
+            return self._phrases[at].decode()
+        except (UnicodeDecodeError, IndexError) as error:  # an IndexError would end a loop over the captions without a word
+            raise CacheError("a row of a cache", f"caption {index} cannot be read ({error})", remedy=REMEDY) from error
 
     def __repr__(self) -> str:
         return repr(list(self))

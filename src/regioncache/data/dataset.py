@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from regioncache.cache.damage import DAMAGE, REMEDY
 from regioncache.data.captions import Captions
 from regioncache.data.masks import RegionRLEs, dense_masks, low_res_masks_of
 from regioncache.data.open_cache import OpenShard, ShardSet, as_paths, find_shards
@@ -19,7 +20,7 @@ from regioncache.data.rng import sample_generator
 from regioncache.data.row_geometry import FrameSizes
 from regioncache.data.sidecar_values import add_points, add_tokens, phrase_positions
 from regioncache.data.stored_images import encoded_image
-from regioncache.errors import ConfigError
+from regioncache.errors import CacheError, ConfigError, RegioncacheError
 from regioncache.geometry import frame_named
 
 if TYPE_CHECKING:
@@ -158,15 +159,17 @@ class ParquetRegionDataset:
             raise IndexError(f"sample {at} of a dataset of {count}")
         at %= count
         shard, plain, row = opened.locate(at)
-        if plain is not None:
-            sample = plain(row)
-            if sample is not None:
-                return sample
-        if self.regions is None and self.transforms is None:
-            return self._read(shard, row, None)
-        generator = sample_generator(self.seed, epoch, at)
-        sample = self._read(shard, row, generator)
-        return sample if self.transforms is None else self.transforms(sample, generator)
+        generator = None if self.regions is None and self.transforms is None else sample_generator(self.seed, epoch, at)
+        try:
+            sample = None if plain is None else plain(row)
+            if sample is None:
+                sample = self._read(shard, row, generator)
+        except RegioncacheError:
+            raise
+        except DAMAGE as error:
+            problem = f"row {row} cannot be read ({type(error).__name__}: {error})"
+            raise CacheError(shard.samples.path, problem, remedy=REMEDY) from error
+        return sample if self.transforms is None or generator is None else self.transforms(sample, generator)
 
     def _plain_reader(self, shard: OpenShard) -> PlainReader | None:
         if self.regions is not None or self.transforms is not None:

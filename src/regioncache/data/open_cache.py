@@ -124,7 +124,7 @@ def find_shards(path: Path, *, tokens: str | None, prompts: str | None, archives
     if path.is_file():
         version = footer_metadata(path).get("regioncache.schema_version")
         if version is not None:
-            check_schema_version(path, int(version) if version.isdigit() else version)
+            check_schema_version(path, int(version) if version.isdecimal() else version)
         cache, samples, names, rows = path.parent.parent, path.parent, [path.name], [count_rows(path)]
         for kind, name in ((TOKENS, tokens), (PROMPTS, prompts)):
             if name is not None:

@@ -66,20 +66,15 @@ class EncodedImage:
             CacheError: the bytes do not decode to the recorded size.
         """
         if self.raw:
+            if self.data.size != self.height * self.width * 3:
+                expected, found = f"{self.height * self.width * 3} bytes", f"{self.data.size} bytes"
+                raise CacheError(self.name, "the raw image has another size than recorded", expected=expected, found=found)
             pixels = self.data.reshape(self.height, self.width, 3)
             if out is None:
                 return pixels
             out[...] = pixels
             return out
         pixels = self._decode_file(out)
-        if pixels.shape[:2] != (self.height, self.width):
-            raise CacheError(
-                self.name,
-                "the image decodes to another size than recorded",
-                expected=f"{self.width} x {self.height}",
-                found=f"{pixels.shape[1]} x {pixels.shape[0]}",
-                remedy="Run regioncache verify --full, and build the cache again",
-            )
         if out is not None and pixels is not out and not np.shares_memory(pixels, out):
             out[...] = pixels
         return pixels
@@ -87,12 +82,32 @@ class EncodedImage:
     def _decode_file(self, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         if self.data[:3].tobytes() == _JPEG_MAGIC:
             try:
+                self._check_size(*simplejpeg.decode_jpeg_header(self.data)[:2])
                 decoded: NDArray[np.uint8] = simplejpeg.decode_jpeg(self.data, "RGB", buffer=out)
             except ValueError:
                 pass  # CMYK and oddities that libjpeg-turbo's simple interface refuses: Pillow knows them
             else:
                 return decoded
-        return np.asarray(self.open().convert("RGB"))
+        image = self.open()
+        self._check_size(image.height, image.width)
+        try:
+            return np.asarray(image.convert("RGB"))
+        except Exception as error:  # (Pillow's plugins raise whatever the damaged bytes make them meet)
+            raise self._undecodable(error) from error
+
+    def _check_size(self, height: int, width: int) -> None:
+        """Compare what the image's header says with what the cache does, before memory is taken for its pixels."""
+        if (height, width) != (self.height, self.width):
+            raise CacheError(
+                self.name,
+                "the image decodes to another size than recorded",
+                expected=f"{self.width} x {self.height}",
+                found=f"{width} x {height}",
+                remedy="Run regioncache verify --full, and build the cache again",
+            )
+
+    def _undecodable(self, error: Exception) -> CacheError:
+        return CacheError(self.name, f"the stored image does not decode ({error})", remedy="Build the cache again")
 
     def open(self) -> Image.Image:
         """The image as Pillow opens it, in its stored mode, not decoded yet.
@@ -104,8 +119,8 @@ class EncodedImage:
             return Image.fromarray(self.decode())
         try:
             return Image.open(io.BytesIO(self.data))
-        except OSError as error:
-            raise CacheError(self.name, f"the stored image does not decode ({error})", remedy="Build the cache again") from error
+        except Exception as error:  # (as above)
+            raise self._undecodable(error) from error
 
 
 def resize_exact(pixels: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regioncache.geometry import FRAMES
+
 if TYPE_CHECKING:
     from regioncache.geometry import Frame
 
@@ -39,13 +41,18 @@ class FrameSizes(dict[tuple[int, int], RowGeometry]):
     """
 
     MOST = 1 << 16
+    MOST_PIXELS = 1 << 31
+    """Of one image; a row that declares more is damaged, and masks of that size would take all memory."""
 
     def __init__(self, frame: Frame) -> None:
         super().__init__()
         self.frame = frame
 
     def __missing__(self, size_hw: tuple[int, int]) -> RowGeometry:
+        height, width = size_hw
+        if height < 1 or width < 1 or height * width > self.MOST_PIXELS or FRAMES["sam"].vanishes(height, width):
+            raise ValueError(f"no image of a cache is {width} x {height} pixels")
         if len(self) == self.MOST:
             self.clear()
-        geometry = self[size_hw] = RowGeometry(self.frame, *size_hw)
+        geometry = self[size_hw] = RowGeometry(self.frame, height, width)
         return geometry

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regioncache.atomic import sync_folder, temporary_name
 from regioncache.errors import ArchiveError, FetchError
+from regioncache.fetch.azcopy import AzCopy
+from regioncache.fetch.azure import AzureOptions, download_blob
 from regioncache.fetch.folder import pack_folder
 from regioncache.fetch.http import Wget, download, require_wget
 from regioncache.fetch.lock import file_lock
 from regioncache.fetch.mirrors import find_local, is_url, mirrors_of
 from regioncache.fetch.redact import redact
+from regioncache.fetch.sas import Tokens
 from regioncache.fetch.verify import is_verified, verify_whole, write_record
 
 if TYPE_CHECKING:
@@ -31,12 +36,15 @@ def fetch_archive(
     timeout_s: float = 60.0,
     wait_s: float = 10.0,
     lock_wait_s: float = 12 * 3600.0,
+    tokens: Tokens | None = None,
+    azure: AzureOptions | None = None,
     log: Callable[[str], None],
 ) -> Path:
     """Make ``destination`` the verified archive; at once, and without a connection, if it is that already.
 
-    A download grows in ``<destination>.part``, which a failure or a kill leaves to be resumed. A local file is not
-    copied but linked to. ``<destination>.lock`` keeps a second run waiting, which then finds the finished file.
+    A download grows in ``<destination>.part``, which a failure or a kill leaves to be resumed; azcopy, which resumes no
+    file, works in ``<destination>.azcopy``. A local file is not copied but linked to. ``<destination>.lock`` keeps a second
+    run waiting, which then finds the finished file.
 
     Args:
         archive: what is wanted.
@@ -47,6 +55,8 @@ def fetch_archive(
         timeout_s: for name lookup, for connecting and for silence.
         wait_s: the longest pause between tries.
         lock_wait_s: how long to wait for another process that fetches the same file.
+        tokens: shared access signatures for the addresses that need one.
+        azure: how blobs of Azure are had.
         log: receives progress, a line at a time, free of secrets.
 
     Returns:
@@ -66,6 +76,8 @@ def fetch_archive(
         if _is_in_place(destination, archive, log):
             return destination
         wget = Wget(tries=tries, timeout_s=timeout_s, wait_s=wait_s, lock_fd=lock_fd, log=log)
+        azcopy = AzCopy(tries=tries, timeout_s=timeout_s, wait_s=wait_s, lock_fd=lock_fd, log=log)
+        downloads = _Downloads(archive, destination, tokens or Tokens(), azure or AzureOptions(), wget, azcopy)
         failures: list[str] = []
         for mirror in mirrors_of(archive, mirrors):
             shown = redact(mirror)
@@ -73,12 +85,9 @@ def fetch_archive(
             if is_url(mirror) and offline:
                 failures.append(f"{shown}: not tried, because offline is set")
                 continue
-            if is_url(mirror):
-                require_wget()
             try:
                 if is_url(mirror):
-                    part = destination.with_name(destination.name + ".part")
-                    _publish(part, destination, download(mirror, part, archive, wget))
+                    downloads.fetch(mirror)
                 else:
                     _link(find_local(mirror, archive), destination, archive)
             except (FetchError, ArchiveError) as error:
@@ -90,10 +99,69 @@ def fetch_archive(
     raise FetchError(_not_found(archive, destination, failures))
 
 
+@dataclass(frozen=True)
+class _Downloads:
+    """Downloads of one archive, from whichever address, by the tool that suits it."""
+
+    archive: Archive
+    destination: Path
+    tokens: Tokens
+    azure: AzureOptions
+    wget: Wget
+    azcopy: AzCopy
+
+    def fetch(self, url: str) -> None:
+        """Make the destination the archive that lies at an address."""
+        signed = self.tokens.sign(url)
+        if not self.azure.is_blob(url):
+            self._by_wget(signed.url)
+            return
+        try:
+            self._fetch_blob(signed.url)
+        except FetchError as error:
+            raise FetchError(f"{error}; {signed.asked_with}") from error
+
+    def _fetch_blob(self, url: str) -> None:
+        tool = self.azure.tool
+        if tool == "azcopy":
+            self._by_azcopy(url)
+        elif tool == "wget" or _name_beside(self.destination, "part").exists():  # azcopy could not go on from there
+            self._by_wget(url)
+        else:
+            try:
+                self._by_azcopy(url)
+            except FetchError as error:
+                self.wget.log(f"{error}; fetched by wget instead")
+                self._by_wget(url)
+
+    def _by_wget(self, url: str) -> None:
+        require_wget()
+        part = _name_beside(self.destination, "part")
+        self._publish(part, download(url, part, self.archive, self.wget))
+
+    def _by_azcopy(self, url: str) -> None:
+        file = _name_beside(self.destination, "azcopy") / self.destination.name
+        self._publish(file, download_blob(url, file, self.archive, self.azcopy))
+
+    def _publish(self, file: Path, sha256: str) -> None:
+        """Give a verified file its name, once its bytes are on the disk."""
+        with file.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        file.replace(self.destination)
+        sync_folder(self.destination.parent)
+        write_record(self.destination, sha256)
+        _name_beside(self.destination, "part").unlink(missing_ok=True)  # of an earlier run with the other tool
+        shutil.rmtree(_name_beside(self.destination, "azcopy"), ignore_errors=True)
+
+
+def _name_beside(destination: Path, suffix: str) -> Path:
+    return destination.with_name(f"{destination.name}.{suffix}")
+
+
 def _lock_path(destination: Path) -> Path:
     """The lock beside an archive; makes its folder."""
     destination.parent.mkdir(parents=True, exist_ok=True)
-    return destination.with_name(destination.name + ".lock")
+    return _name_beside(destination, "lock")
 
 
 def _is_in_place(destination: Path, archive: Archive, log: Callable[[str], None]) -> bool:
@@ -129,15 +197,6 @@ def _link(file: Path, destination: Path, archive: Archive) -> None:
     temporary.symlink_to(file)
     temporary.replace(destination)
     write_record(destination, found)
-
-
-def _publish(part: Path, destination: Path, sha256: str) -> None:
-    """Give a verified part its name, once its bytes are on the disk."""
-    with part.open("rb+") as handle:
-        os.fsync(handle.fileno())
-    part.replace(destination)
-    sync_folder(destination.parent)
-    write_record(destination, sha256)
 
 
 def _not_found(archive: Archive, destination: Path, failures: Sequence[str]) -> str:

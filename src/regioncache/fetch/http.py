@@ -6,14 +6,14 @@ notices a short or a wrong body: ``verify`` judges every file.
 
 from __future__ import annotations
 
-import errno
 import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from regioncache.errors import ArchiveError, DiskFullError, FetchError
+from regioncache.errors import ArchiveError, FetchError
 from regioncache.fetch.child import run_child
+from regioncache.fetch.room import NO_SPACE, check_room, disk_full
 from regioncache.fetch.verify import judge
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from regioncache.fetch.child import Outcome
 
 RETRIED_STATUS = "429,500,502,503,504"
-_NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|File too large")
-_REASON = re.compile(r"ERROR \d|failed|unable|cannot|refused|timed out|closed|reset|error", re.IGNORECASE)
+_REASON = re.compile(r"ERROR \d|response\.\.\. [45]\d\d|failed|unable|cannot|refused|timed out|closed|reset|error", re.IGNORECASE)
 _FILE_ERROR_STATUS = 3  # wget(1), EXIT STATUS
 _INSTALL = (
     "wget is not installed, and archives are downloaded with it. Install it (apt-get install wget, dnf install wget,"
@@ -100,10 +99,10 @@ def download(url: str, part: Path, archive: Archive, wget: Wget) -> str:
     found = _judge_old_part(part, archive, wget.log)
     start_bytes = longest_bytes = _size_bytes(part)
     while found is None:
-        _check_room(part, archive)
+        check_room(part, archive, _size_bytes(part))
         outcome = wget.run(url, part)
-        if outcome.status == _FILE_ERROR_STATUS and any(_NO_SPACE.search(line) for line in outcome.lines):
-            raise _disk_full(part, "the disk became full")
+        if outcome.status == _FILE_ERROR_STATUS and any(NO_SPACE.search(line) for line in outcome.lines):
+            raise disk_full(part, "the disk became full")
         try:
             found = judge(part, archive, finished=outcome.status == 0)
         except ArchiveError as error:
@@ -138,24 +137,6 @@ def _reason(outcome: Outcome, size_bytes: int, archive: Archive) -> str:
         return f"the server ends after {size_bytes} bytes, expected {expected}"
     complaints = [line for line in outcome.lines if _REASON.search(line)]
     return f"{complaints[-1] if complaints else 'no message'} (wget ended with {outcome.status})"
-
-
-def _check_room(part: Path, archive: Archive) -> None:
-    """Refuse before the first byte what cannot fit."""
-    if archive.bytes is None:
-        return
-    missing_bytes = archive.bytes - _size_bytes(part)
-    free_bytes = shutil.disk_usage(part.parent).free
-    if missing_bytes > free_bytes:
-        raise _disk_full(part, f"{missing_bytes} bytes are still to come and {free_bytes} are free")
-
-
-def _disk_full(part: Path, problem: str) -> DiskFullError:
-    return DiskFullError(
-        errno.ENOSPC,
-        f"no space left for {part}: {problem}. What was fetched so far is kept: free space on that disk, or set the"
-        " folder of archives to a larger one, and run the same command again; the download goes on where it stopped",
-    )
 
 
 def _size_bytes(path: Path) -> int:

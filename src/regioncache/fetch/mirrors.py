@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from regioncache.errors import FetchError
+from regioncache.errors import ConfigError, FetchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from regioncache.catalog import Archive
 
@@ -34,6 +34,18 @@ def mirrors_of(archive: Archive, user_mirrors: Sequence[str]) -> list[str]:
     if archive.local is not None:
         places.append(archive.local)
     return list(dict.fromkeys([*places, *archive.urls]))
+
+
+def check_datasets(mirrors_of_datasets: Iterable[str], names: Iterable[str]) -> None:
+    """Mirrors are set for datasets that exist.
+
+    Raises:
+        ConfigError: one is not in the catalog.
+    """
+    known = set(names)
+    for name in mirrors_of_datasets:
+        if name not in known:
+            raise ConfigError(f"fetch.mirrors_of: there is no dataset {name!r}; there are {', '.join(sorted(known))}")
 
 
 def find_local(mirror: str, archive: Archive) -> Path:

@@ -27,7 +27,7 @@ import pyarrow as pa
 from regioncache.errors import BadRecordError
 from regioncache.panoptic_runs import VOID_LABEL, LabelRuns, label_runs
 from regioncache.schema import REGION_FLAGS
-from regioncache.sources.map_png import grey_map, rgb_map
+from regioncache.sources.map_png import MapSize, grey_map, rgb_map
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
 from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, NoOptions, Parsed
 from regioncache.sources.regions import Category, Regions
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 FILES: tuple[str, ...] = ()
 FOLDERS: tuple[str, ...] = ("semantic", "instances")
+OPTIONAL_FOLDERS: tuple[str, ...] = ()
+WINDOWS: tuple[str, ...] = ()
 Options = NoOptions
 
 TABLE = pa.schema([*IMAGE_FIELDS, *place_fields("images"), *place_fields("semantic"), *place_fields("instances")])
@@ -138,10 +140,9 @@ def regions_of(
     category, several, or one beyond the 100), ``stuff_hidden`` (instances cover all of a stuff category). Counts
     ``unassigned_regions``.
     """
-    semantic = grey_map(read("semantic"), "a semantic map")
-    instances = rgb_map(read("instances"), "an instance map")
-    _check_size(row, semantic.shape, "semantic")
-    _check_size(row, instances.shape, "instance")
+    size = MapSize(row["height"], row["width"], "the photo", "map_size_mismatch")
+    semantic = grey_map(read("semantic"), "a semantic map", size)
+    instances = rgb_map(read("instances"), "an instance map", size)
     table = _categories()
     if semantic.max(initial=0) > len(table.names):
         raise BadRecordError(
@@ -179,12 +180,6 @@ def regions_of(
         ordinals=partial(runs.ordinal_map, segments.label),
         semantic=partial(np.subtract, semantic, np.uint8(1)),  # category ids are indices, and 0 wraps to 255 = none
     )
-
-
-def _check_size(row: Mapping[str, Any], found_hw: tuple[int, ...], kind: str) -> None:
-    if found_hw != (row["height"], row["width"]):
-        detail = f"expected {row['width']} x {row['height']} as the photo, found a {kind} map of {found_hw[1]} x {found_hw[0]}"
-        raise BadRecordError("map_size_mismatch", detail)
 
 
 def _instance_ids(row: Mapping[str, Any], pairs: NDArray[np.uint32], report: Report) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from regioncache.errors import AnnotationError
 from regioncache.sources.coco_records import CocoImage, Int64
+from regioncache.sources.json_values import NOT_DECODED
 from regioncache.sources.places import MemberFolder, place_columns, place_fields
 from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, NoOptions, Parsed
 from regioncache.sources.regions import Category, Regions, make_regions
@@ -35,6 +36,8 @@ class _File(msgspec.Struct):
 
 FILES: tuple[str, ...] = ("annotations",)
 FOLDERS: tuple[str, ...] = ()
+OPTIONAL_FOLDERS: tuple[str, ...] = ()
+WINDOWS: tuple[str, ...] = ()
 Options = NoOptions
 
 TABLE = pa.schema(
@@ -54,7 +57,7 @@ def parse(files: Mapping[str, AnnotationFile], folders: Mapping[str, MemberFolde
     name, data = files["annotations"]
     try:
         file = msgspec.json.decode(data, type=_File)
-    except msgspec.DecodeError as error:
+    except NOT_DECODED as error:
         raise AnnotationError(
             name,
             f"not a COCO caption file: {error}",

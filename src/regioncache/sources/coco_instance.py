@@ -11,6 +11,7 @@ from regioncache.errors import BadRecordError
 from regioncache.masks import to_rle
 from regioncache.sources.coco_json import decode
 from regioncache.sources.coco_table import UsableRegions, regions_of_row, usable_images
+from regioncache.sources.json_values import segmentation_of
 from regioncache.sources.photo_names import PhotoFinder
 from regioncache.sources.record import Parsed
 from regioncache.sources.reports import Reject, Report
@@ -35,6 +36,8 @@ class InstanceOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 FILES: tuple[str, ...] = ("annotations",)
 FOLDERS: tuple[str, ...] = ()
+OPTIONAL_FOLDERS: tuple[str, ...] = ()
+WINDOWS: tuple[str, ...] = ()
 Options = InstanceOptions
 
 
@@ -63,12 +66,12 @@ def regions_of(
     usable = np.ones(len(row["region_id"]), np.bool_)
     counts = [b""] * len(usable)
     for k, text in enumerate(row["segmentation"]):
-        segmentation = msgspec.json.decode(text) if text else None
-        if not segmentation:
-            report.count("masks_absent")
-            continue
         try:
-            counts[k] = to_rle(segmentation, row["height"], row["width"])
+            segmentation = segmentation_of(text)
+            if segmentation:
+                counts[k] = to_rle(segmentation, row["height"], row["width"])
+            else:
+                report.count("masks_absent")
         except BadRecordError as error:
             report.reject(Reject(row["image_id"], row["file_name"], error.reason, error.detail, row["region_id"][k]))
             usable[k] = False

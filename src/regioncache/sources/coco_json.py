@@ -18,7 +18,7 @@ from regioncache.errors import AnnotationError
 from regioncache.schema import REGION_FLAGS
 from regioncache.sources.coco_records import Int32, Int64
 from regioncache.sources.json_windows import WINDOW_BYTES, JsonWindows
-from regioncache.sources.regions import Category
+from regioncache.sources.regions import Category, box_areas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -188,7 +188,7 @@ def _region_columns(windows: Iterator[Window], with_masks: bool, with_flags: boo
     columns["is_crowd"] = columns["is_crowd"].view(np.bool_)
     columns["box_xywh"] = columns["box_xywh"].reshape(-1, 4)
     unsaid = np.isnan(columns["area"])
-    columns["area"][unsaid] = columns["box_xywh"][unsaid, 2] * columns["box_xywh"][unsaid, 3]
+    columns["area"][unsaid] = box_areas(columns["box_xywh"][unsaid])
     if not with_masks:
         del columns["mask_start"], columns["mask_bytes"]
     return columns

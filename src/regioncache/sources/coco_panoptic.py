@@ -18,6 +18,8 @@ import pyarrow as pa
 from regioncache.errors import AnnotationError, BadRecordError
 from regioncache.panoptic_runs import label_runs
 from regioncache.sources.coco_records import CocoImage, Int32, Int64
+from regioncache.sources.json_values import NOT_DECODED
+from regioncache.sources.map_png import MapSize
 from regioncache.sources.panoptic_png import png_ids
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
 from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, NoOptions, Parsed
@@ -34,7 +36,7 @@ class _Segment(msgspec.Struct, gc=False):
     id: Int64
     category_id: Int32
     iscrowd: int = 0
-    area: int | float = -1
+    area: float = -1
     bbox: tuple[float, float, float, float] | None = None
 
 
@@ -58,6 +60,8 @@ class _File(msgspec.Struct):
 
 FILES: tuple[str, ...] = ("annotations",)
 FOLDERS: tuple[str, ...] = ("panoptic",)
+OPTIONAL_FOLDERS: tuple[str, ...] = ()
+WINDOWS: tuple[str, ...] = ()
 Options = NoOptions
 
 TABLE = pa.schema(
@@ -81,7 +85,7 @@ def parse(files: Mapping[str, AnnotationFile], folders: Mapping[str, MemberFolde
     name, data = files["annotations"]
     try:
         file = msgspec.json.decode(data, type=_File)
-    except msgspec.DecodeError as error:
+    except NOT_DECODED as error:
         raise AnnotationError(
             name,
             f"not a COCO panoptic annotation file: {error}",
@@ -147,7 +151,7 @@ def _table(rows: list[tuple[CocoImage, Place, _Annotation, Place]]) -> pa.Table:
             "segment_id": [[one.id for one in some] for some in segments],
             "category_id": [[one.category_id for one in some] for some in segments],
             "is_crowd": [[bool(one.iscrowd) for one in some] for some in segments],
-            "area": [[float(one.area) for one in some] for some in segments],
+            "area": [[one.area for one in some] for some in segments],
             "box_xywh": [[one.bbox or _NOT_PUBLISHED for one in some] for some in segments],
         },
         schema=TABLE,
@@ -161,12 +165,7 @@ def regions_of(
 
     Counts ``area_differs``: segments whose published area is more than a pixel from the PNG's.
     """
-    ids = png_ids(read("panoptic"))
-    if ids.shape != (row["height"], row["width"]):
-        found = f"{ids.shape[1]} x {ids.shape[0]}"
-        raise BadRecordError(
-            "panoptic_size_mismatch", f"expected {row['width']} x {row['height']} as the JSON says, found {found}"
-        )
+    ids = png_ids(read("panoptic"), MapSize(row["height"], row["width"], "the JSON says", "panoptic_size_mismatch"))
     segment_ids = np.array(row["segment_id"], np.int64)
     _check_listed(row, segment_ids, categories)
     runs = label_runs(ids)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,36 +22,64 @@ _REASONS = ("map_mode", "map_undecodable")
 _RGB_BITS = np.uint32(0xFFFFFF)
 
 
-def grey_map(data: bytes, what: str) -> NDArray[np.uint8]:
+class MapSize(NamedTuple):
+    """What size a map must have.
+
+    Attributes:
+        height: in pixels.
+        width: in pixels.
+        said_by: who says so.
+        reason: the reject's code for another size.
+    """
+
+    height: int
+    width: int
+    said_by: str
+    reason: str
+
+
+def grey_map(data: bytes, what: str, size: MapSize | None = None) -> NDArray[np.uint8]:
     """The values of an 8-bit grey PNG, uint8 (height, width).
 
     Args:
         data: the file's bytes.
         what: what the map is, with its article, for errors.
+        size: that it must have; looked at before anything is decoded.
 
     Raises:
-        BadRecordError: ``map_mode``, it is no 8-bit grey PNG; ``map_undecodable``, it is damaged.
+        BadRecordError: ``map_mode``, it is no 8-bit grey PNG; ``map_undecodable``, it is damaged; or the size's reason.
     """
-    with decoded_png(data, what, ("L",), _REASONS) as image:
+    with decoded_png(data, what, ("L",), _REASONS, size) as image:
         return np.asarray(image)
 
 
-def rgb_map(data: bytes, what: str) -> NDArray[np.uint32]:
+def rgb_map(data: bytes, what: str, size: MapSize | None = None) -> NDArray[np.uint32]:
     """The values ``R + 256 * G + 65536 * B`` of an 8-bit RGB or RGBA PNG, uint32 (height, width).
 
     Args:
         data: the file's bytes.
         what: what the map is, with its article, for errors.
+        size: that it must have; looked at before anything is decoded.
 
     Raises:
-        BadRecordError: ``map_mode``, it is no 8-bit RGB or RGBA PNG; ``map_undecodable``, it is damaged.
+        BadRecordError: ``map_mode``, it is no 8-bit RGB or RGBA PNG; ``map_undecodable``, it is damaged; or the size's reason.
     """
-    with decoded_png(data, what, ("RGB", "RGBA"), _REASONS) as image:
+    with decoded_png(data, what, ("RGB", "RGBA"), _REASONS, size) as image:
         return rgb_words(image)
 
 
 @contextmanager
-def decoded_png(data: bytes, what: str, modes: tuple[str, ...], reasons: tuple[str, str]) -> Iterator[Image.Image]:
+def _without_warnings() -> Iterator[None]:
+    """Pillow warns of large sizes, which are judged here, and of oddities that do not matter to pixels."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def decoded_png(
+    data: bytes, what: str, modes: tuple[str, ...], reasons: tuple[str, str], size: MapSize | None = None
+) -> Iterator[Image.Image]:
     """Open and decode a PNG of one of these Pillow modes.
 
     A palette or grey image where colours are expected would decode to other values without a word, so that it is refused.
@@ -60,21 +89,32 @@ def decoded_png(data: bytes, what: str, modes: tuple[str, ...], reasons: tuple[s
         what: what the file should be, with its article.
         modes: the modes that are taken.
         reasons: the reject's code for another mode, and for damage.
+        size: that it must have. A few bytes can declare a gigabyte of pixels, so that it is looked at before they are decoded.
 
     Raises:
-        BadRecordError: of these reasons.
+        BadRecordError: of these reasons, or of the size's.
     """
+    with _loaded(data, what, modes, reasons, size) as image:
+        yield image
+
+
+def _loaded(data: bytes, what: str, modes: tuple[str, ...], reasons: tuple[str, str], size: MapSize | None) -> Image.Image:
     wrong_mode, undecodable = reasons
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with _without_warnings(), Image.open(io.BytesIO(data)) as image:
             if image.format != "PNG" or image.mode not in modes:
                 expected = " or ".join(modes)
                 raise BadRecordError(wrong_mode, f"expected an {expected} PNG, found {image.format} {image.mode}")
+            if size is not None and (image.height, image.width) != (size.height, size.width):
+                expected = f"{size.width} x {size.height} as {size.said_by}"
+                raise BadRecordError(size.reason, f"expected {expected}, found {what} of {image.width} x {image.height}")
             image.load()
-            yield image
+            return image
+    except (BadRecordError, MemoryError):
+        raise
     except UnidentifiedImageError as error:  # its text holds an address, which differs between runs
         raise BadRecordError(undecodable, f"expected {what}, found {len(data)} bytes beginning {data[:8]!r}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # (Pillow's plugins raise whatever the damaged bytes make them meet)
         raise BadRecordError(undecodable, f"expected {what}: {error}") from error
 
 

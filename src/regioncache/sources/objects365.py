@@ -36,6 +36,8 @@ class Objects365Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 FILES: tuple[str, ...] = ("annotations",)
 FOLDERS: tuple[str, ...] = ()
+OPTIONAL_FOLDERS: tuple[str, ...] = ()
+WINDOWS: tuple[str, ...] = ()
 Options = Objects365Options
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
@@ -9,7 +10,10 @@ import pyarrow as pa
 from regioncache.archive import Member
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Place(NamedTuple):
@@ -50,6 +54,7 @@ class MemberFolder(NamedTuple):
         return " or ".join(dict.fromkeys(part.prefix or "the root of the archive" for part in self.parts))
 
 
+_PLACES_AT_A_TIME = 8192
 _PLACE = {
     "offset": pa.int64(),
     "compressed_bytes": pa.int64(),
@@ -77,7 +82,36 @@ def place_columns(folder: str, places: Sequence[Place]) -> dict[str, list[Any]]:
     return columns
 
 
-def place_of(row: Mapping[str, Any], folder: str) -> Place:
-    """The member that a row of a parsed table names."""
-    values = {name: row[f"{folder}.{name}"] for name in ("name", *_PLACE)}
-    return Place(row[f"{folder}.part"], Member(**{**values, "crc32": None if values["crc32"] < 0 else values["crc32"]}))
+def place_list_fields(folder: str) -> list[pa.Field]:
+    """The fields of a parsed table that say where a row's members in a folder lie, of which it has any number."""
+    return [pa.field(field.name, pa.list_(field.type)) for field in place_fields(folder)]
+
+
+def place_list_columns(folder: str, places: Iterable[Place], ends: NDArray[np.int32]) -> dict[str, pa.ListArray]:
+    """The columns of ``place_list_fields``, made some places at a time: as Python values they take many times the memory.
+
+    Args:
+        folder: the folder.
+        places: those of all rows, row after row.
+        ends: int32 (rows + 1,): row i has the places from ``ends[i]`` to ``ends[i + 1]``.
+    """
+    fields = place_fields(folder)
+    chunks: dict[str, list[pa.Array]] = {field.name: [] for field in fields}
+    rest = iter(places)
+    while some := list(islice(rest, _PLACES_AT_A_TIME)):
+        columns = place_columns(folder, some)
+        for field in fields:
+            chunks[field.name].append(pa.array(columns[field.name], field.type))
+    return {
+        field.name: pa.ListArray.from_arrays(ends, pa.chunked_array(chunks[field.name], field.type).combine_chunks())
+        for field in fields
+    }
+
+
+def place_of(row: Mapping[str, Any], folder: str, nth: int | None = None) -> Place:
+    """The member that a row of a parsed table names, or its ``nth`` where the row has a list of them."""
+    values = {name: row[f"{folder}.{name}"] for name in ("part", "name", *_PLACE)}
+    if nth is not None:
+        values = {name: several[nth] for name, several in values.items()}
+    part = values.pop("part")
+    return Place(part, Member(**{**values, "crc32": None if values["crc32"] < 0 else values["crc32"]}))

@@ -73,6 +73,14 @@ def _words_between(fewest: int, most: int) -> Callable[[Regions], tuple[Regions,
     return apply
 
 
+def _score_at_least(name: str, least: float) -> Callable[[Regions], tuple[Regions, NDArray[np.bool_]]]:
+    def apply(regions: Regions) -> tuple[Regions, NDArray[np.bool_]]:
+        scores = regions.scores.get(name, np.full(len(regions.region_id), np.nan))
+        return regions, np.isnan(scores) | (scores >= least)
+
+    return apply
+
+
 _BOX = Filter("box_in_image", "box_degenerate", _lies_in_image)
 _PLAIN = Filter("plain_words", "filtered", _with_plain_words)
 
@@ -83,6 +91,14 @@ PRESETS: dict[str, tuple[Filter, ...]] = {
     "usable": (_BOX,),
     # densecap's released code: its words, at most 25 of them; boxes without area stay, as there.
     "densecap": (_PLAIN, Filter("at_most_25_words", "filtered", _words_between(0, 25))),
+    # segment-caption-anything's rules for SA1B-Cap, as they were meant: its script never applied the second one. A region of
+    # which a file says nothing passes that file's rule.
+    "sa1b_cap": (
+        Filter("area_share_at_least_0.0003", "filtered", _score_at_least("area_share", 3e-4)),
+        Filter("clip_score_at_least_0.21", "filtered", _score_at_least("clip_score", 0.21)),
+        Filter("confidence_at_least_0.012", "filtered", _score_at_least("confidence", 0.012)),
+        _BOX,
+    ),
     # GRiT's paper: densecap's words, at most 15; its script is unpublished, so that empty phrases and boxes without area
     # go the way of ControlCap's reimplementation.
     "grit": (_PLAIN, Filter("1_to_15_words", "filtered", _words_between(1, 15)), _BOX),
@@ -126,5 +142,6 @@ def apply_preset(preset: tuple[Filter, ...], regions: Regions, row: Mapping[str,
 def _outside(regions: Regions, row: Mapping[str, Any]) -> NDArray[np.bool_]:
     """Which published boxes reach beyond the image, bool (n,)."""
     x, y, width, height = regions.published_box_xywh.T
-    is_outside: NDArray[np.bool_] = (x < 0) | (y < 0) | (x + width > row["width"]) | (y + height > row["height"])
+    with np.errstate(over="ignore"):  # infinity is outside too
+        is_outside: NDArray[np.bool_] = (x < 0) | (y < 0) | (x + width > row["width"]) | (y + height > row["height"])
     return is_outside

@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from regioncache.sources.places import MemberFolder
     from regioncache.sources.regions import Category, Regions
@@ -41,15 +41,26 @@ class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The options of a format that has none."""
 
 
+class ReadMember(Protocol):
+    """Gives a row's bytes in a folder, or in a file of ``WINDOWS``."""
+
+    def __call__(self, folder: str, nth: int | None = None, /) -> bytes:
+        """The row's member, or its ``nth`` where rows have several (``place_list_fields``)."""
+
+
 class Source(Protocol):
     """A reader of one annotation format; a module of ``regioncache.sources`` is one.
 
     ``FILES`` names the annotation files of a split that it needs, ``FOLDERS`` the split's folders (beside its ``images``)
-    that rows have members in, ``Options`` is a msgspec struct of what a catalog entry may choose.
+    that rows have members in, and ``OPTIONAL_FOLDERS`` those that a split may have; ``WINDOWS`` names annotation files that
+    are too large to keep, so that each row says where in them its own lines lie (``place_fields``, as of a folder).
+    ``Options`` is a msgspec struct of what a catalog entry may choose.
     """
 
     FILES: tuple[str, ...]
     FOLDERS: tuple[str, ...]
+    OPTIONAL_FOLDERS: tuple[str, ...]
+    WINDOWS: tuple[str, ...]
 
     @property
     def Options(self) -> type[msgspec.Struct]:  # noqa: N802  (a class of the module)
@@ -66,7 +77,9 @@ class Source(Protocol):
 
         Args:
             files: those of ``FILES``; other files of the split may be there too.
-            folders: ``images`` and those of ``FOLDERS``. The table says where each row's members lie (``place_columns``).
+            folders: ``images``, those of ``FOLDERS``, and those of ``OPTIONAL_FOLDERS`` that the split has. The table says where
+                each row's members lie (``place_columns``). A format that does not look into ``images`` leaves that to
+                ``placing.place_images``; it can be streamed with one annotation file for all shards, and gets no streamed folder.
             options: the entry's choices, an ``Options``.
 
         Raises:
@@ -74,13 +87,13 @@ class Source(Protocol):
         """
 
     def regions_of(
-        self, row: Mapping[str, Any], read: Callable[[str], bytes], categories: Mapping[int, Category], report: Report, /
+        self, row: Mapping[str, Any], read: ReadMember, categories: Mapping[int, Category], report: Report, /
     ) -> Regions:
         """The regions of one image.
 
         Args:
             row: a row of the table.
-            read: gives the row's member in the folder of that name.
+            read: gives the row's member in a folder.
             categories: by the source's id.
             report: gets what is worth counting, and the regions that cannot be used.
 

@@ -15,16 +15,18 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 from pycocotools import mask as pycoco
 
 from regioncache.errors import AnnotationError, BadRecordError
 from regioncache.masks import to_rle
 from regioncache.sources.coco_records import CocoImage, Int32, Int64
+from regioncache.sources.json_values import NOT_DECODED, segmentation_of
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
 from regioncache.sources.plain_pickle import read_plain_pickle
 from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Parsed
-from regioncache.sources.regions import Category, Regions, make_regions
+from regioncache.sources.regions import Category, Regions, box_areas, make_regions
 from regioncache.sources.reports import Reject, Report
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 FILES: tuple[str, ...] = ("instances", "refs")
 FOLDERS: tuple[str, ...] = ()
+OPTIONAL_FOLDERS: tuple[str, ...] = ()
+WINDOWS: tuple[str, ...] = ()
 
 TABLE = pa.schema(
     [
@@ -156,7 +160,7 @@ def _of_split(file: AnnotationFile, options: Options) -> list[Ref]:
 def _instances(file: AnnotationFile) -> _File:
     try:
         decoded = msgspec.json.decode(file.data, type=_File)
-    except msgspec.DecodeError as error:
+    except NOT_DECODED as error:
         raise AnnotationError(
             file.name,
             f"not a COCO instances file: {error}",
@@ -237,7 +241,7 @@ def _table(rows: list[tuple[CocoImage, Place, list[tuple[Ref, _Annotation]]]], o
 
 
 def _area(annotation: _Annotation) -> float:
-    return annotation.bbox[2] * annotation.bbox[3] if annotation.area is None else annotation.area
+    return float(box_areas(np.array([annotation.bbox]))[0]) if annotation.area is None else annotation.area
 
 
 def regions_of(
@@ -250,8 +254,8 @@ def regions_of(
     """
     counts, kept = [], []
     for k, text in enumerate(row["segmentation"]):
-        segmentation = msgspec.json.decode(text) if text else None
         try:
+            segmentation = segmentation_of(text)
             counts.append(_mask(segmentation, row["height"], row["width"]) if segmentation else b"")
         except BadRecordError as error:
             report.reject(Reject(row["image_id"], row["file_name"], error.reason, error.detail, row["region_id"][k]))

@@ -19,12 +19,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """One category of a dataset: the source's id, its name, whether it is a countable thing, and its place in the order."""
+    """One category of a dataset.
+
+    Attributes:
+        category_id: the source's id.
+        name: the source's name.
+        is_thing: countable object, not stuff.
+        index: its place in the order, from 0.
+        published_id: the source's id where that is no number, such as Open Images' MIDs.
+    """
 
     category_id: int
     name: str
     is_thing: bool
     index: int
+    published_id: str = ""
 
 
 class Regions(NamedTuple):
@@ -44,6 +53,7 @@ class Regions(NamedTuple):
         is_thing: countable object, not stuff.
         flags: bits of ``schema.REGION_FLAGS``.
         ordinals: makes the (height, width) map of disjoint regions (0 = none, k = k-th region + 1), None if they overlap.
+        scores: what a source says of its regions for filters, each (n,), NaN where it says nothing; not kept.
         semantic: makes the uint8 (height, width) map of category indices (255 = none), None where the regions say it all.
     """
 
@@ -61,6 +71,7 @@ class Regions(NamedTuple):
     flags: NDArray[np.int32]
     ordinals: Callable[[], NDArray[np.uint8] | NDArray[np.uint16]] | None = None
     semantic: Callable[[], NDArray[np.uint8]] | None = None
+    scores: dict[str, NDArray[np.float64]] = {}  # noqa: RUF012  (never written to)
 
     def chosen(self, keep: NDArray[np.bool_]) -> Regions:
         """The regions that ``keep``, bool (n,), names; their pixels in the map of regions become no region's."""
@@ -68,7 +79,8 @@ class Regions(NamedTuple):
         arrays: dict[str, Any] = {name: value[places] for name, value in self._asdict().items() if isinstance(value, np.ndarray)}
         ordinals = None if self.ordinals is None else partial(_renumbered, self.ordinals, places, len(keep))
         phrases, counts = [self.phrases[k] for k in places], [self.counts[k] for k in places]
-        return self._replace(**arrays, phrases=phrases, counts=counts, ordinals=ordinals)
+        scores = {name: value[places] for name, value in self.scores.items()}
+        return self._replace(**arrays, phrases=phrases, counts=counts, ordinals=ordinals, scores=scores)
 
 
 def _renumbered(
@@ -81,17 +93,25 @@ def _renumbered(
     return numbers[ordinals()]
 
 
+def box_areas(box_xywh: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Width x height of boxes (n, 4), float64 (n,); finite for finite boxes, as caches and exports hold no infinity."""
+    with np.errstate(over="ignore"):
+        products = box_xywh[:, 2] * box_xywh[:, 3]
+    largest = np.finfo(np.float64).max
+    return np.clip(products, -largest, largest)
+
+
 def make_regions(
     size_hw: tuple[int, int],
     *,
     region_id: Sequence[int],
-    published_box_xywh: Sequence[Sequence[float]],
+    published_box_xywh: Sequence[Sequence[float]] | NDArray[np.float64],
     phrases: list[list[str]],
     categories: Sequence[Category] | None = None,
     counts: list[bytes] | None = None,
     area: Sequence[float] | None = None,
-    is_crowd: Sequence[bool] | None = None,
-    flags: Sequence[int] | None = None,
+    is_crowd: Sequence[bool] | NDArray[np.bool_] | None = None,
+    flags: Sequence[int] | NDArray[np.int32] | None = None,
 ) -> Regions:
     """Regions from what an annotation file says of them; the rest is derived.
 
@@ -108,8 +128,9 @@ def make_regions(
     """
     n = len(region_id)
     published = np.asarray(published_box_xywh, np.float64).reshape(n, 4)
-    corners = np.concatenate((published[:, :2], published[:, :2] + published[:, 2:]), axis=1)
-    sizes = np.asarray(published[:, 2] * published[:, 3] if area is None else area, np.float64)
+    with np.errstate(over="ignore"):  # numbers near float64's end become infinite, and are cut to the image
+        corners = np.concatenate((published[:, :2], published[:, :2] + published[:, 2:]), axis=1)
+    sizes = box_areas(published) if area is None else np.asarray(area, np.float64)
     mask_box = np.zeros((n, 4), np.float32)
     has_mask = np.array([bool(one) for one in counts or ()], np.bool_)
     if has_mask.any():

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from regioncache.errors import AnnotationError
+from regioncache.sources.json_values import NOT_DECODED
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
 from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Parsed
 from regioncache.sources.regions import Category, Regions, make_regions
@@ -56,6 +57,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 FILES: tuple[str, ...] = ("table",)
 FOLDERS: tuple[str, ...] = ()
+OPTIONAL_FOLDERS: tuple[str, ...] = ()
+WINDOWS: tuple[str, ...] = ()
 
 TABLE = pa.schema(
     [
@@ -115,7 +118,7 @@ def _records(name: str, data: memoryview, options: Options) -> Iterator[Any]:
                 yield msgspec.json.decode(raw)
         else:
             yield from _lines(data)
-    except msgspec.DecodeError as error:
+    except NOT_DECODED as error:
         raise AnnotationError(
             name,
             f"neither Parquet, JSON lines nor a JSON list: {error}",
@@ -129,7 +132,7 @@ def _lines(data: memoryview) -> Iterator[Any]:
         if line.strip():
             try:
                 yield msgspec.json.decode(line)
-            except msgspec.DecodeError as error:
+            except NOT_DECODED as error:
                 yield f"no JSON: {error}"
 
 

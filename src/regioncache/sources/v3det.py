@@ -44,6 +44,8 @@ class V3DetOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 FILES: tuple[str, ...] = ("annotations",)  # and `tree`, which may be left out
 FOLDERS: tuple[str, ...] = ()
+OPTIONAL_FOLDERS: tuple[str, ...] = ()
+WINDOWS: tuple[str, ...] = ()
 Options = V3DetOptions
 
 

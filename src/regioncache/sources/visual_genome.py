@@ -23,6 +23,7 @@ order of their ids, as the largest file holds 5.4 million regions.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -34,6 +35,7 @@ import pyarrow as pa
 from regioncache.errors import AnnotationError, BadRecordError, ConfigError
 from regioncache.masks import to_rle
 from regioncache.sources.coco_records import Int64
+from regioncache.sources.json_values import segmentation_of
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
 from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Parsed
 from regioncache.sources.regions import Category, Regions, make_regions
@@ -60,6 +62,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 FILES: tuple[str, ...] = ("image_data", "regions")
 FOLDERS: tuple[str, ...] = ()
+OPTIONAL_FOLDERS: tuple[str, ...] = ()
+WINDOWS: tuple[str, ...] = ()
 
 TABLE = pa.schema(
     [
@@ -153,11 +157,17 @@ def _rows(images: list[_Image], source: RegionLists | GritFile, report: Report) 
         except BadRecordError as error:
             report.reject(Reject(image.image_id, image.file_name, error.reason, error.detail))
             continue
+        usable = []
         for one in found:
             if not one.phrases:
-                detail = "it has neither a phrase nor a name"
-                report.reject(Reject(image.image_id, image.file_name, "phrase_missing", detail, one.region_id))
-        yield _Row(image, [one for one in found if one.phrases])
+                problem = "phrase_missing", "it has neither a phrase nor a name"
+            elif not all(map(math.isfinite, one.box_xywh)):  # the box around two boxes whose numbers are near float64's end
+                problem = "box_invalid", f"its box is {one.box_xywh}"
+            else:
+                usable.append(one)
+                continue
+            report.reject(Reject(image.image_id, image.file_name, *problem, one.region_id))
+        yield _Row(image, usable)
 
 
 def _batches(rows: Iterable[_Row]) -> Iterator[pa.Table]:
@@ -234,7 +244,7 @@ def regions_of(
 
 
 def _mask(text: bytes, height: int, width: int, report: Report) -> bytes:
-    segmentation = msgspec.json.decode(text) if text else None
+    segmentation = segmentation_of(text)
     if not segmentation:
         if text:
             report.count("masks_absent")

@@ -13,6 +13,7 @@ import msgspec
 
 from regioncache.errors import AnnotationError, BadRecordError
 from regioncache.sources.coco_records import Int32, Int64
+from regioncache.sources.json_values import NOT_DECODED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -177,7 +178,7 @@ CONTENTS = {
     "relationships": Content("relationships", _relationships),
     "question_answers": Content("qas", _question_answers),
 }
-"""The kinds of files with one entry per image; a decoder raises ``msgspec.DecodeError`` or ``BadRecordError``."""
+"""The kinds of files with one entry per image; a decoder raises what ``json_values.NOT_DECODED`` names, or ``BadRecordError``."""
 
 _REMEDY = "Compare it with the files that Visual Genome publishes, or fetch it again"
 
@@ -190,7 +191,7 @@ def decoded(file: AnnotationFile, kind: Any, what: str) -> Any:  # noqa: ANN401 
     """
     try:
         return msgspec.json.decode(file.data, type=kind)
-    except msgspec.DecodeError as error:
+    except NOT_DECODED as error:
         raise AnnotationError(file.name, f"not {what}: {error}", remedy=_REMEDY) from error
 
 
@@ -231,7 +232,7 @@ class RegionLists:
         """How many regions the file has of an image, whether or not they can be read."""
         try:
             return len(msgspec.json.decode(self._raw.get(image_id, b"[]"), type=list[msgspec.Raw]))
-        except msgspec.DecodeError:
+        except NOT_DECODED:
             return 0
 
     def of_image(self, image_id: int, photo: Photo) -> list[Found]:
@@ -246,5 +247,5 @@ class RegionLists:
             raise BadRecordError("annotation_duplicate", f"{self._times[image_id]} entries name image {image_id}")
         try:
             return self._content.read(self._raw[image_id], photo)
-        except msgspec.DecodeError as error:
+        except NOT_DECODED as error:
             raise BadRecordError("file_record_invalid", f"its {self._content.key} cannot be read: {error}") from error

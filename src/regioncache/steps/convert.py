@@ -4,69 +4,36 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 from regioncache.archive import OpenArchive
-from regioncache.cache.label_map import encode_label_map
 from regioncache.cache.layout import shard_rows
-from regioncache.cache.writer import ROW_GROUP_ROWS, ShardWriter
-from regioncache.encode.images import store_image
-from regioncache.errors import BadRecordError, ConfigError
-from regioncache.geometry import FRAMES
+from regioncache.cache.writer import ShardWriter
+from regioncache.errors import ConfigError
 from regioncache.hashing import content_key
-from regioncache.schema import SAMPLES, SCHEMA_VERSION, has_side_word, huggingface_metadata
-from regioncache.sources.places import Place, place_of
-from regioncache.sources.presets import apply_preset, preset_named
-from regioncache.sources.reports import Reject, Report
+from regioncache.schema import SAMPLES, SCHEMA_VERSION, huggingface_metadata
+from regioncache.sources.placing import is_placed, place_images
+from regioncache.sources.reports import Report
 from regioncache.steps.parse import open_annotations
+from regioncache.steps.row_maker import RowMaker
 from regioncache.steps.shard_report import KEY, is_done, write_shard_report
 from regioncache.steps.tables import table_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import pyarrow as pa
 
-    from regioncache.catalog import TaskType
-    from regioncache.encode.images import StoredImage
-    from regioncache.sources.regions import Category, Regions
+    from regioncache.sources.regions import Category
     from regioncache.steps.inputs import SplitInputs
+    from regioncache.steps.row_maker import ConvertOptions
 
-VERSION = 2
-Storage = Literal["auto", "original", "fit", "raw", "reference", "none"]
+VERSION = 3
 _ROWS_AT_A_TIME = 64
-SIZE_UNKNOWN = (-1, -1)
 _DECODING_STORAGES = ("auto", "original", "fit")
-
-
-@dataclass(frozen=True, slots=True)
-class ConvertOptions:
-    """How rows are made.
-
-    Attributes:
-        storage: what is kept of an image; see the README.
-        frame_px: longest side beyond which ``auto``, ``fit`` and ``raw`` shrink.
-        check: ``header`` reads an image's structure, ``decode`` decodes every image once.
-        max_pixels: larger images are rejected.
-        label_map: whether to keep the map of disjoint regions, for fast masks.
-        row_group_rows: rows of a row group.
-        preset: the filters that regions pass, a name of ``sources.presets``.
-        task_type: in place of the entry's own.
-    """
-
-    storage: Storage = "auto"
-    frame_px: int = FRAMES["sam"].size_px
-    check: Literal["header", "decode"] = "header"
-    max_pixels: int = 178_956_970
-    label_map: bool = True
-    row_group_rows: int = ROW_GROUP_ROWS
-    preset: str = "usable"
-    task_type: TaskType | None = None
+_IMAGES = (".jpg", ".jpeg", ".png")
 
 
 def convert_shard(
@@ -97,6 +64,7 @@ def convert_shard(
         ConfigError: images in a compressed inner archive cannot be referenced.
         ArchiveError: an archive cannot be read, or a member's checksum is wrong.
     """
+    inputs = inputs.of_shard(shard)
     dataset, split = inputs.dataset, inputs.split
     options = replace(options, task_type=options.task_type or dataset.task_type)
     annotations_key = table_key(annotations)
@@ -113,37 +81,32 @@ def convert_shard(
             dataset.images_without_regions,
             dataset.size_mismatch,
         ],
-        shard=[inputs.split_name, shard, split.shards],
+        shard=[inputs.split_name, shard, split.shard_count],
         options=asdict(options),
+        archives=inputs.sha256s() if inputs.is_streamed else {},
         referenced=_image_paths(inputs) if options.storage == "reference" else [],
     )
     if is_done(report_path, out, key):
         return False
-    table, categories, _ = open_annotations(annotations)
-    folders = inputs.folders()
-    files = {name: [inputs.folder_file(part)[0] for part in parts] for name, parts in folders.items()}
-    mine = shard_rows(len(table), split.shards, shard)
-    rows = table.slice(mine.start, len(mine))
-    image_files = [inputs.archives_dir / path for path in _image_paths(inputs)]
-    if options.storage == "reference" and files["images"] != image_files:
-        raise ConfigError(
-            f"{dataset.name}: image.storage reference needs images in archives that are not compressed as a whole or inside"
-            " another; choose auto"
-        )
+    rows, categories, report = _rows_of_shard(inputs, shard, annotations)
+    files = {name: [inputs.folder_file(part)[0] for part in parts] for name, parts in inputs.folders().items()}
+    if options.storage == "reference":
+        _check_reference(inputs, files["images"])
+    files |= {name: [path] for name, path in inputs.window_files().items()}
     written = 0
     with ExitStack() as stack:
         archives = {name: [stack.enter_context(OpenArchive(path)) for path in paths] for name, paths in files.items()}
         metadata = _metadata(inputs, key, categories, options)
         writer = stack.enter_context(ShardWriter(out, SAMPLES, metadata, row_group_rows=options.row_group_rows))
-        maker = _RowMaker(inputs, options, categories, archives)
+        maker = RowMaker(inputs, options, categories, archives, report)
         for done, row in enumerate(_dicts(rows), 1):
             made = maker.row(row)
             if made is not None:
                 writer.append(made)
                 written += 1
             if progress is not None:
-                progress(done, len(mine))
-    write_shard_report(report_path, out, key, written, maker.report)
+                progress(done, len(rows))
+    write_shard_report(report_path, out, key, written, report, _own_archives(inputs))
     return True
 
 
@@ -164,135 +127,39 @@ def _metadata(inputs: SplitInputs, key: str, categories: list[Category], options
     }
 
 
+def _rows_of_shard(inputs: SplitInputs, shard: int, annotations: Path) -> tuple[pa.Table, list[Category], Report]:
+    """The rows of the parsed table that the shard is made from, with a report to go on with."""
+    table, categories, _ = open_annotations(annotations)
+    report = Report()
+    if not inputs.is_streamed:
+        mine = shard_rows(len(table), inputs.split.shard_count, shard)
+        return table.slice(mine.start, len(mine)), categories, report
+    if not is_placed(table):  # one table for all shards: the rows whose images this one holds
+        folder = inputs.member_folder(inputs.folders()["images"])
+        table = place_images(table, folder)
+        report.count("images_without_record", sum(name.lower().endswith(_IMAGES) for name, _ in folder.files()) - len(table))
+    return table, categories, report
+
+
+def _own_archives(inputs: SplitInputs) -> dict[str, str]:
+    """The sha256 by path of the archives that a streamed shard has for itself."""
+    if not inputs.is_streamed:
+        return {}
+    shared = set(replace(inputs, shard=None).split.archive_keys())
+    return {inputs.dataset.archives[key].path: sha256 for key, sha256 in inputs.sha256s().items() if key not in shared}
+
+
 def _image_paths(inputs: SplitInputs) -> list[str]:
     """The archives of the images, relative to the folder of archives, part by part."""
     return [inputs.dataset.archives[part.archive].path for part in inputs.folders()["images"]]
 
 
-def _check_size(height: int, width: int) -> None:
-    if min(height, width) < 1 or FRAMES["sam"].vanishes(height, width):
-        raise BadRecordError("size_vanishes", f"{width} x {height} has no pixel in the SAM frame")
-
-
-class _RowMaker:
-    """Makes rows, and remembers what it had to leave out."""
-
-    def __init__(
-        self,
-        inputs: SplitInputs,
-        options: ConvertOptions,
-        categories: list[Category],
-        archives: Mapping[str, Sequence[OpenArchive]],
-    ) -> None:
-        self.report = Report()
-        self._inputs = inputs
-        self._source = inputs.source
-        self._options = options
-        self._preset = preset_named(options.preset)
-        self._categories = {one.category_id: one for one in categories}
-        self._archives = archives
-        self._image_archives = _image_paths(inputs)
-
-    def row(self, row: dict[str, Any]) -> dict[str, Any] | None:
-        """One row of ``samples``, or None if the record was rejected."""
-        attempt = Report()  # what a record counts must not stay if it is rejected in the end
-        try:
-            if (row["height"], row["width"]) != SIZE_UNKNOWN and self._inputs.dataset.size_mismatch == "reject":
-                _check_size(row["height"], row["width"])  # without a look at the image
-            place = place_of(row, "images")
-            image = self._load_image(place)
-            self._settle_size(row, image, attempt)
-            regions = self._source.regions_of(row, partial(self._read, row), self._categories, attempt)
-        except BadRecordError as error:
-            self.report.reject(Reject(row["image_id"], row["file_name"], error.reason, error.detail))
-            return None
-        regions = apply_preset(self._preset, regions, row, attempt)
-        self.report.add(attempt)
-        if not len(regions.region_id) and self._inputs.dataset.images_without_regions == "leave_out":
-            detail = "no region is left of the image, or none was annotated"
-            self.report.reject(Reject(row["image_id"], row["file_name"], "no_regions", detail))
-            return None
-        self._count(regions, image)
-        return {**self._image_fields(row["file_name"], place, image), **self._annotation_fields(row, regions)}
-
-    def _read(self, row: Mapping[str, Any], folder: str) -> bytes:
-        part, member = place_of(row, folder)
-        return self._archives[folder][part].read(member)
-
-    def _load_image(self, place: Place) -> StoredImage:
-        options = self._options
-        return store_image(
-            self._archives["images"][place.part].read(place.member),
-            policy="none" if options.storage == "reference" else options.storage,
-            frame_px=options.frame_px,
-            check=options.check,
-            max_pixels=options.max_pixels,
+def _check_reference(inputs: SplitInputs, files: list[Path]) -> None:
+    name = inputs.dataset.name
+    if inputs.is_streamed:
+        raise ConfigError(f"{name}: image.storage reference needs archives that stay, and those of a stream go; choose auto")
+    if files != [inputs.archives_dir / path for path in _image_paths(inputs)]:
+        raise ConfigError(
+            f"{name}: image.storage reference needs images in archives that are not compressed as a whole or inside"
+            " another; choose auto"
         )
-
-    def _settle_size(self, row: dict[str, Any], image: StoredImage, attempt: Report) -> None:
-        """The record's size and the image's must agree; a record without a size takes the image's."""
-        recorded = row["height"], row["width"]
-        if recorded != (image.height, image.width):
-            known = recorded != SIZE_UNKNOWN
-            if known and self._inputs.dataset.size_mismatch == "reject":
-                raise BadRecordError(
-                    "image_size_mismatch",
-                    f"expected {row['width']} x {row['height']} as the annotations say, found {image.width} x {image.height}",
-                )
-            attempt.count("sizes_taken_from_image", known)
-            row["height"], row["width"] = image.height, image.width
-        _check_size(image.height, image.width)
-
-    def _count(self, regions: Regions, image: StoredImage) -> None:
-        storage = "reference" if self._options.storage == "reference" else image.storage
-        self.report.count("images")
-        self.report.count("images_without_regions", not len(regions.region_id))
-        self.report.count("regions", len(regions.region_id))
-        self.report.count("regions_with_mask", sum(map(bool, regions.counts)))
-        self.report.count("crowd_regions", int(regions.is_crowd.sum()))
-        self.report.count("phrases", sum(map(len, regions.phrases)))
-        self.report.count(f"storage_{storage}")
-        self.report.count("exif_orientation_ignored", image.exif_orientation != 1)
-
-    def _image_fields(self, file_name: str, place: Place, image: StoredImage) -> dict[str, Any]:
-        reference = self._options.storage == "reference"
-        return {
-            "image": {"bytes": image.data, "path": file_name},
-            "image_storage": "reference" if reference else image.storage,
-            "image_width": image.width if reference else image.stored_width,
-            "image_height": image.height if reference else image.stored_height,
-            "image_archive": self._image_archives[place.part] if reference else "",
-            "image_offset": place.member.offset if reference else 0,
-            "image_length": place.member.compressed_bytes if reference else 0,
-            "image_method": place.member.method if reference else 0,
-        }
-
-    def _annotation_fields(self, row: Mapping[str, Any], regions: Regions) -> dict[str, Any]:
-        ordinals = regions.ordinals if self._options.label_map else None
-        return {
-            "image_id": row["image_id"],
-            "source": self._inputs.dataset.name,
-            "split": self._inputs.split_name,
-            "file_name": row["file_name"],
-            "width": row["width"],
-            "height": row["height"],
-            "coco_image_id": row["image_id"] if self._inputs.dataset.coco_image_ids else row.get("coco_image_id", -1),
-            "url": row.get("url") or "",
-            "task_type": self._options.task_type,
-            "label_map": b"" if ordinals is None else encode_label_map(ordinals()),
-            "semantic_map": b"" if regions.semantic is None else encode_label_map(regions.semantic()),
-            "region_id": regions.region_id,
-            "box_xyxy": regions.box_xyxy,
-            "published_box_xywh": regions.published_box_xywh,
-            "mask_box_xyxy": regions.mask_box_xyxy,
-            "category_id": regions.category_id,
-            "category_index": regions.category_index,
-            "phrase_count": np.array([len(some) for some in regions.phrases], np.int32),
-            "phrases": regions.phrases,
-            "segmentation": [counts.decode("ascii") for counts in regions.counts],
-            "area": regions.area,
-            "is_crowd": regions.is_crowd,
-            "is_thing": regions.is_thing,
-            "has_side_word": np.array([any(map(has_side_word, some)) for some in regions.phrases], np.bool_),
-            "flags": regions.flags,
-        }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,12 +31,14 @@ class SplitInputs:
         split_name: which split.
         archives_dir: the folder that archives are fetched to.
         spool_dir: where compressed archives are inflated to.
+        shard: of a streamed split, the one whose archives are meant; None means those that all shards share.
     """
 
     dataset: catalog.Dataset
     split_name: str
     archives_dir: Path
     spool_dir: Path
+    shard: int | None = None
 
     @property
     def split(self) -> catalog.Split:
@@ -48,7 +50,21 @@ class SplitInputs:
         splits = self.dataset.splits
         if self.split_name not in splits:
             raise ConfigError(f"{self.dataset.name} has no split {self.split_name!r}; it has {', '.join(splits)}")
-        return splits[self.split_name]
+        return splits[self.split_name] if self.shard is None else self.dataset.shard_split(self.split_name, self.shard)
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether each shard has archives of its own."""
+        return self.split.stream is not None
+
+    @property
+    def parses_shards(self) -> bool:
+        """Whether each shard has annotation files of its own; else one parse serves all shards."""
+        return self.is_streamed and self.dataset.parses_shards(self.split_name)
+
+    def of_shard(self, shard: int) -> SplitInputs:
+        """What one shard is made from: of a streamed split its own archives, else the split's."""
+        return replace(self, shard=shard) if self.is_streamed else self
 
     @property
     def source(self) -> Source:
@@ -76,12 +92,12 @@ class SplitInputs:
             ) from error
 
     def sha256s(self) -> dict[str, str]:
-        """The sha256 of every archive that the split reads, by key.
+        """The sha256 of every archive that the split, or its shard, reads, by key.
 
         Raises:
             ArchiveError: a file is not the archive of the catalog entry, such as one that was put there by hand.
         """
-        return {key: self.verified_sha256(key) for key in self.split.archive_keys()}
+        return {key: self.verified_sha256(key) for key in self.split.archive_keys() if key in self.dataset.archives}
 
     def verified_sha256(self, key: str) -> str:
         """The sha256 of one archive, as ``sha256s``."""
@@ -126,16 +142,34 @@ class SplitInputs:
         return AnnotationFile(f"{path}: {wanted.member}", data)
 
     def folders(self) -> dict[str, tuple[catalog.Folder, ...]]:
-        """The parts of each folder that the format reads.
+        """The parts of each folder that the format reads; of a streamed split, without a shard, those that all shards share.
 
         Raises:
             ConfigError: the split lacks one.
         """
-        names = ("images", *self.source.FOLDERS)
-        missing = [name for name in names if not self.split.folder_parts(name)]
+        needed = ("images", *self.source.FOLDERS)
+        missing = [name for name in needed if not self.split.folder_parts(name)]
         if missing:
             raise self._lacks("folders", missing)
-        return {name: self.split.folder_parts(name) for name in names}
+        found = {name: self.split.folder_parts(name) for name in (*needed, *self.source.OPTIONAL_FOLDERS)}
+        return {
+            name: parts for name, parts in found.items() if parts and all(part.archive in self.dataset.archives for part in parts)
+        }
+
+    def window_files(self) -> dict[str, Path]:
+        """The annotation files that rows have windows in, where they lie; see ``Source.WINDOWS``.
+
+        Raises:
+            ConfigError: one is a member of an archive, and not a file of its own.
+        """
+        found = {name: self.split.files[name] for name in self.source.WINDOWS if name in self.split.files}
+        inside = [name for name, member in found.items() if member.member is not None]
+        if inside:
+            raise ConfigError(
+                f"{self.dataset.name}, split {self.split_name}: the format {self.dataset.format} reads {', '.join(inside)} row by"
+                " row, which needs a file of its own, not a member of an archive"
+            )
+        return {name: self.readable(member.archive) for name, member in found.items()}
 
     def _lacks(self, section: str, missing: list[str]) -> ConfigError:
         return ConfigError(

@@ -12,6 +12,7 @@ import msgspec
 from regioncache.errors import AnnotationError, ConfigError
 from regioncache.hashing import content_key
 from regioncache.sources.leakage import leave_out
+from regioncache.sources.placing import is_placed, place_images
 from regioncache.sources.record import Parsed
 from regioncache.sources.regions import Category
 from regioncache.sources.reports import Report
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
 
     from regioncache.steps.inputs import SplitInputs
 
-VERSION = 2
-_CATEGORIES, _REPORT = b"categories", b"report"
+VERSION = 3
+_CATEGORIES, _REPORT, _ARCHIVES = b"categories", b"report", b"archives"
 
 
 def parse_annotations(inputs: SplitInputs, out: Path, *, guard: Path | None = None) -> bool:
     """Decode the split's annotation files into ``out``, an Arrow IPC file sorted by image id.
 
     Args:
-        inputs: the split's archives.
+        inputs: the split's archives, or those of one shard of a streamed split.
         out: the table.
         guard: the list of guarded photos (step ``guard``), used where the split asks for it; None guards nothing.
 
@@ -48,13 +49,14 @@ def parse_annotations(inputs: SplitInputs, out: Path, *, guard: Path | None = No
         ConfigError: the catalog entry lacks a file, folder or option that the format needs.
     """
     dataset, split, options = inputs.dataset, inputs.split, inputs.options()
+    sha256s = inputs.sha256s()
     guarded = open_guard(guard) if guard is not None and split.leakage_guard else None
     key = content_key(
         "parse",
         VERSION,
         split=msgspec.to_builtins(split),
         format=[dataset.format, msgspec.to_builtins(options), dataset.coco_image_ids, dataset.expected_categories],
-        archives=inputs.sha256s(),
+        archives=sha256s,
         guard=None if guarded is None else guarded.key,
     )
     if out.exists() and table_key(out) == key:
@@ -63,12 +65,16 @@ def parse_annotations(inputs: SplitInputs, out: Path, *, guard: Path | None = No
     with ExitStack() as stack:
         files = inputs.files(stack)
         table, categories, report = inputs.source.parse(files, folders, options)
-    _check_counts(inputs, report, len(categories))
+    if "images" in folders and not is_placed(table):
+        table = place_images(table, folders["images"], report)
+    if inputs.shard is None:
+        _check_counts(inputs, report, len(categories))
     if guarded is not None:
         table = leave_out(table, _coco_image_ids(inputs, table), guarded.table, report)
     metadata = {
         _CATEGORIES: json.dumps([asdict(one) for one in categories]),
         _REPORT: json.dumps(report.to_json(), sort_keys=True),
+        _ARCHIVES: json.dumps({dataset.archives[key].path: sha256 for key, sha256 in sha256s.items()}),
     }
     write_table(out, table, key, metadata)
     return True
@@ -108,3 +114,9 @@ def open_annotations(path: Path) -> Parsed:
     metadata = table.schema.metadata
     categories = [Category(**one) for one in json.loads(metadata[_CATEGORIES])]
     return Parsed(table, categories, Report.from_json(json.loads(metadata[_REPORT])))
+
+
+def parsed_archives(path: Path) -> dict[str, str]:
+    """The sha256 of each archive that a parsed table was made from, by path; they may be gone by now."""
+    found: dict[str, str] = json.loads(map_table(path).schema.metadata[_ARCHIVES])
+    return found

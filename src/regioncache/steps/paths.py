@@ -49,8 +49,14 @@ class BuildPaths:
 
     @property
     def annotations(self) -> Path:
-        """The parsed annotation table."""
+        """The parsed annotation table of the split."""
         return self.work / "annotations.arrow"
+
+    def annotations_of(self, shard: int) -> Path:
+        """The parsed table that a shard is made from: the split's, or its own where shards have annotation files of their own."""
+        if not self.inputs.parses_shards:
+            return self.annotations
+        return (self.work / "annotations" / part_name(shard, self.inputs.split.shard_count)).with_suffix(".arrow")
 
     def tokenizer(self, name: str) -> Path:
         """The snapshot of a tokenizer, shared by all datasets."""
@@ -58,11 +64,11 @@ class BuildPaths:
 
     def part(self, kind: str, shard: int) -> Path:
         """One shard; ``kind`` is ``samples``, ``tokens/<name>`` or ``prompts/<name>``."""
-        return self.cache / kind / part_name(shard, self.inputs.split.shards)
+        return self.cache / kind / part_name(shard, self.inputs.split.shard_count)
 
     def report(self, kind: str, shard: int) -> Path:
         """The report of one shard."""
-        return (self.work / kind / part_name(shard, self.inputs.split.shards)).with_suffix(".json")
+        return (self.work / kind / part_name(shard, self.inputs.split.shard_count)).with_suffix(".json")
 
     def samples(self, shard: int) -> Path:
         """One shard of samples."""

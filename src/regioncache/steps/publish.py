@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from regioncache.atomic import atomic_path, write_bytes, write_json
-from regioncache.cache.housekeeping import collect, unlisted_shards
+from regioncache.cache.housekeeping import collect, is_of_count, unlisted_shards
 from regioncache.cache.index import CacheIndex, SidecarEntry, write_index
 from regioncache.cache.layout import (
     META_NAME,
@@ -31,7 +31,7 @@ from regioncache.errors import CacheError, RejectBudgetError
 from regioncache.hashing import content_key, sha256_file
 from regioncache.schema import ON_PURPOSE, REJECTS
 from regioncache.sources.reports import Report
-from regioncache.steps.parse import open_annotations
+from regioncache.steps.parsed_report import ELSEWHERE, parsed_report
 from regioncache.steps.paths import prompts_kind, tokens_kind
 from regioncache.steps.shard_report import ShardReport, read_shard_report
 
@@ -53,7 +53,14 @@ class RejectBudget:
     regions: float = 0.0
 
 
-def publish_split(paths: BuildPaths, *, tokenizers: Sequence[str], frames: Sequence[str], budget: RejectBudget) -> dict[str, Any]:
+def publish_split(
+    paths: BuildPaths,
+    *,
+    tokenizers: Sequence[str],
+    frames: Sequence[str],
+    budget: RejectBudget,
+    shards: Sequence[int] | None = None,
+) -> dict[str, Any]:
     """Publish one split.
 
     Args:
@@ -61,6 +68,7 @@ def publish_split(paths: BuildPaths, *, tokenizers: Sequence[str], frames: Seque
         tokenizers: names of the tokens side-cars.
         frames: names of the prompts side-cars.
         budget: the largest shares of images and of regions that may be rejected.
+        shards: of a streamed split, those that the cache is made of; None for all.
 
     Returns:
         The contents of ``stats.json``.
@@ -70,15 +78,16 @@ def publish_split(paths: BuildPaths, *, tokenizers: Sequence[str], frames: Seque
         CacheError: a shard is missing or was changed after its step.
     """
     inputs, cache = paths.inputs, paths.cache
-    samples = _reports(paths, SAMPLES)
-    tokens = {name: _reports(paths, tokens_kind(name)) for name in tokenizers}
-    prompts = {name: _reports(paths, prompts_kind(name)) for name in frames}
-    total = _total(open_annotations(paths.annotations).report, samples, tokens, prompts)
+    shards = range(inputs.split.shard_count) if shards is None else shards
+    samples = _reports(paths, SAMPLES, shards)
+    tokens = {name: _reports(paths, tokens_kind(name), shards) for name in tokenizers}
+    prompts = {name: _reports(paths, prompts_kind(name), shards) for name in frames}
+    total = _total(parsed_report(paths, samples, shards), samples, tokens, prompts)
     stats = _stats(inputs, total)
     _write_rejects(paths.work / REJECTS_NAME, inputs.split_name, total)
     _check_budget(inputs, total, budget, paths.work / REJECTS_NAME)
     for name in tokenizers:
-        for shard in range(inputs.split.shards):
+        for shard in shards:
             check_token_key(paths.part(tokens_kind(name), shard), _tokenizer_key(paths.tokenizer(name)))
         _copy_tokenizer(paths.tokenizer(name), sidecar_folder(cache, TOKENS, name))
     _write_rejects(cache / REJECTS_NAME, inputs.split_name, total)
@@ -98,18 +107,18 @@ def publish_split(paths: BuildPaths, *, tokenizers: Sequence[str], frames: Seque
         },
         counts=total.counts,
         licence={"annotations": inputs.dataset.licence.annotations, "images": inputs.dataset.licence.images},
-        provenance=_provenance(inputs),
+        provenance=_provenance(inputs, samples),
         archives_dir=os.path.relpath(inputs.archives_dir.absolute(), cache.absolute()),
         small_files=_small_files(cache, tokenizers),
     )
     write_index(cache, index)
-    collect(unlisted_shards(cache, index))
+    collect([path for path in unlisted_shards(cache, index) if not is_of_count(path, inputs.split.shard_count)])
     return stats
 
 
-def _reports(paths: BuildPaths, kind: str) -> list[ShardReport]:
+def _reports(paths: BuildPaths, kind: str, shards: Sequence[int]) -> list[ShardReport]:
     found = []
-    for shard in range(paths.inputs.split.shards):
+    for shard in shards:
         report = read_shard_report(paths.report(kind, shard))
         path = paths.part(kind, shard)
         size = path.stat().st_size if path.exists() else None
@@ -175,9 +184,10 @@ def _check_budget(inputs: SplitInputs, total: Report, budget: RejectBudget, wher
     faults = [one for one in total.rejects if one.reason not in ON_PURPOSE]
     images = {one.image_id for one in faults if one.region_id < 0}
     regions = [one for one in faults if one.region_id >= 0]
+    images_listed = total.counts["images_listed"] - total.counts.get(ELSEWHERE, 0)
     regions_listed = total.counts.get("regions_listed", total.counts.get("regions", 0) + len(regions))
     for key, what, share, rejected, listed in (
-        ("budget", "images", budget.images, len(images), total.counts["images_listed"]),
+        ("budget", "images", budget.images, len(images), images_listed),
         ("region_budget", "regions", budget.regions, len(regions), regions_listed),
     ):
         if rejected > share * listed and rejected / max(listed, 1) > share:  # one of the two may round the wrong way
@@ -213,13 +223,13 @@ def _small_files(cache: Path, tokenizers: Sequence[str]) -> dict[str, str]:
     return {str(path.relative_to(cache)): sha256_file(path) for path in paths}
 
 
-def _provenance(inputs: SplitInputs) -> dict[str, Any]:
-    sha256s = inputs.sha256s()
+def _provenance(inputs: SplitInputs, samples: Sequence[ShardReport]) -> dict[str, Any]:
+    sha256s = {inputs.dataset.archives[key].path: sha256 for key, sha256 in inputs.sha256s().items()}
+    for one in samples:
+        sha256s |= one.archives
+    urls = {archive.path: list(archive.urls) for archive in inputs.dataset.archives.values()}
     return {
-        "archives": {
-            inputs.dataset.archives[key].path: {"sha256": sha256, "urls": list(inputs.dataset.archives[key].urls)}
-            for key, sha256 in sha256s.items()
-        },
+        "archives": {path: {"sha256": sha256, "urls": urls[path]} for path, sha256 in sha256s.items()},
         "homepage": inputs.dataset.homepage,
         "packages": {name: version(name) for name in _PACKAGES},
     }

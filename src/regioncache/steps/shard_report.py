@@ -14,6 +14,7 @@ from regioncache.hashing import sha256_file
 from regioncache.sources.reports import Report
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 KEY = "regioncache.key"
@@ -27,17 +28,21 @@ class ShardReport:
         key: content key of the step that wrote the shard.
         entry: its line of ``index.json``.
         report: counts and rejects.
+        archives: sha256 by path of the archives that this shard alone was made from, which may be gone by now.
     """
 
     key: str
     entry: ShardEntry
     report: Report = field(default_factory=Report)
+    archives: dict[str, str] = field(default_factory=dict)
 
 
-def write_shard_report(path: Path, shard: Path, key: str, rows: int, report: Report) -> None:
+def write_shard_report(
+    path: Path, shard: Path, key: str, rows: int, report: Report, archives: Mapping[str, str] | None = None
+) -> None:
     """Describe a finished shard; written after it, so that its presence says that the step is done."""
     entry = ShardEntry(shard.name, rows, shard.stat().st_size, sha256_file(shard))
-    write_json(path, {"key": key, "entry": asdict(entry), **report.to_json()})
+    write_json(path, {"key": key, "entry": asdict(entry), "archives": archives or {}, **report.to_json()})
 
 
 def read_shard_report(path: Path) -> ShardReport:
@@ -48,7 +53,7 @@ def read_shard_report(path: Path) -> ShardReport:
     """
     try:
         raw: dict[str, Any] = json.loads(path.read_bytes())
-        return ShardReport(raw["key"], ShardEntry(**raw["entry"]), Report.from_json(raw))
+        return ShardReport(raw["key"], ShardEntry(**raw["entry"]), Report.from_json(raw), raw["archives"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CacheError(path, f"not a shard's report ({error!r})", remedy="Run the same command again") from error
 
