@@ -26,6 +26,10 @@ tools:
 		echo "without npm on x86-64 Linux, the tests of downloads from Azure are skipped"; \
 	fi
 
+# What only FiftyOne's own downloader can show, in an environment of its own (1 GB).
+test-fiftyone: .venv-dev/ready .venv-fiftyone/ready
+	.venv-dev/bin/python -m pytest tests/fiftyone $(PYTEST_FLAGS)
+
 # Format, lint, types, and the workflow's own checks.
 check: .venv-dev/ready
 	.venv-dev/bin/ruff format --check src tests benchmarks
@@ -69,4 +73,9 @@ clean:
 	mkdir -p .tools/azurite
 	cp envs/azurite/package.json .tools/azurite/
 	npm install $(NPM_FLAGS) --prefix .tools/azurite
+	touch $@
+
+.venv-fiftyone/ready: envs/fiftyone.txt
+	$(PYTHON) -m venv .venv-fiftyone
+	.venv-fiftyone/bin/python -m pip install $(PIP_FLAGS) --requirement envs/fiftyone.txt
 	touch $@

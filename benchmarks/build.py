@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from benchmarks.measure import Scale, Table, cpu_rates
 from benchmarks.panoptic import decode_png, ids_of
 from benchmarks.vocabulary import MAX_LENGTH
+from regioncache.cache.layout import TOKENIZER_NAME
 from regioncache.catalog import Archive, Dataset, Folder, Licence, Member, Split
 from regioncache.demo import draw_demo_archives
-from regioncache.encode.tokens import load_saved
+from regioncache.encode.tokenizer_file import open_tokenizer
 from regioncache.panoptic_runs import label_runs
 from regioncache.steps.convert import convert_shard
 from regioncache.steps.parse import parse_annotations
@@ -110,7 +111,7 @@ class _Parts:
         segments = [segment for image in annotations["annotations"] for segment in image["segments_info"]]
         self._phrases = [names[segment["category_id"]] for segment in segments]
         self._maps = [ids_of(decode_png(png)) for png in self._pngs]
-        self._tokenizer = load_saved(paths.tokenizer(_NAME))
+        self._tokenizer = open_tokenizer(paths.tokenizer(_NAME) / TOKENIZER_NAME)
 
     def decode(self) -> int:
         for png in self._pngs:
@@ -132,7 +133,7 @@ def _load_s(paths: BuildPaths) -> float:
     times = []
     for _ in range(3):
         start = time.process_time()
-        load_saved(paths.tokenizer(_NAME)).encode(["a"], template="sca", max_length=MAX_LENGTH)
+        open_tokenizer(paths.tokenizer(_NAME) / TOKENIZER_NAME).encode(["a"], template="sca", max_length=MAX_LENGTH)
         times.append(time.process_time() - start)
     return sorted(times)[1]
 

@@ -52,11 +52,7 @@ FETCH_OPTIONS = shlex.join(
     ]
 )
 STREAMS = [(name, split) for name, dataset in CATALOG.items() for split in dataset.splits if dataset.splits[split].stream]
-STREAMED = {
-    archive.path: archive
-    for name, split in STREAMS
-    for archive in CATALOG[name].streamed_archives(split)
-}
+STREAMED = {archive.path: archive for name, split in STREAMS for archive in CATALOG[name].streamed_archives(split)}
 # Thousands of names in one pattern would be slow to match.
 STREAMED_PATTERN = "|".join(sorted({re.sub(r"\d+", r"\\d+", re.escape(path)) for path in STREAMED})) or "none"
 GUARDS = [name for name, dataset in CATALOG.items() if dataset.guards]
@@ -70,6 +66,23 @@ wildcard_constraints:
     name="|".join(TOKENIZERS) or "none",
     frame="sam|square",
     archive="|".join(map(re.escape, sorted(ARCHIVE_OF_PATH.keys() - STREAMED.keys()))),
+
+
+def folders(*names):
+    """A parameter with the options of a verb that say where its folders lie.
+
+    With a storage provider they lie where it keeps local copies, below a folder that a job's own outputs tell.
+    """
+    of_name = {"archives": ARCHIVES, "work": WORK, "cache": CACHE}
+
+    def options(wildcards, output):
+        path = str(output[0])
+        above = (
+            "" if path.startswith(tuple(of_name.values())) else path[: max(path.find(f"/{one}/") + 1 for one in of_name.values())]
+        )
+        return [word for name in names for word in (f"--{name}", f"{above}{of_name[name]}")]
+
+    return options
 
 
 def entry_file(dataset):
@@ -193,12 +206,12 @@ def local_archive(wildcards):
     archive = CATALOG[dataset].archives[key]
     if archive.local is None:
         return []
-    local = Path(archive.local).expanduser()
-    if archive.urls and not local.exists():
+    place = Path(archive.local).expanduser()
+    if archive.urls and not place.exists():
         return []  # then it comes from its urls
-    if archive.kind == "folder" and local.is_dir():
-        local = max([local, *local.rglob("*")], key=lambda path: (path.lstat().st_mtime_ns, path))
-    return [str(local)]
+    if archive.kind == "folder" and place.is_dir():
+        place = max([place, *place.rglob("*")], key=lambda path: (path.lstat().st_mtime_ns, path))
+    return [local(str(place))]
 
 
 def tokenizer_files(wildcards):

@@ -22,7 +22,7 @@ rule list_guarded_images:
     params:
         entries=[entry_file(name) for name in GUARDS],
         facts=[guard_facts(name) for name in GUARDS],
-        folders=["--archives", ARCHIVES, "--work", WORK],
+        folders=folders("archives", "work"),
     shell:
         "regioncache guard {params.entries:q} {params.folders:q}" " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
 
@@ -46,7 +46,7 @@ rule parse_annotations:
     params:
         entry=lambda wildcards: entry_file(wildcards.dataset),
         facts=lambda wildcards: entry_facts(wildcards.dataset),
-        folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
+        folders=folders("archives", "work", "cache"),
         guard=lambda wildcards: ("--leakage-guard" if is_guarded(wildcards.dataset, wildcards.split) else "--no-leakage-guard"),
     shell:
         "regioncache parse {params.entry:q} {wildcards.split:q} {params.folders:q} {params.guard}"
@@ -72,7 +72,7 @@ use rule parse_annotations as parse_shard with:
     params:
         entry=lambda wildcards: entry_file(wildcards.dataset),
         facts=lambda wildcards: entry_facts(wildcards.dataset),
-        folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
+        folders=folders("archives", "work", "cache"),
         guard=lambda wildcards: ["--shard", shard_number(wildcards.part)],
 
 
@@ -99,7 +99,7 @@ rule convert_shard:
         entry=lambda wildcards: entry_file(wildcards.dataset),
         facts=lambda wildcards: entry_facts(wildcards.dataset),
         shard=lambda wildcards: shard_number(wildcards.part),
-        folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
+        folders=folders("archives", "work", "cache"),
         options=[
             *("--storage", config["image"]["storage"]),
             *("--frame-px", config["image"]["frame_px"]),

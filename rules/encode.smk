@@ -8,7 +8,8 @@ rule resolve_tokenizer:
     input:
         tokenizer_files,
     output:
-        f"{WORK}/tokenizers/{{name}}/meta.json",
+        meta=f"{WORK}/tokenizers/{{name}}/meta.json",
+        files=f"{WORK}/tokenizers/{{name}}/tokenizer.zip",
     log:
         "logs/tokenizers/{name}.log",
     benchmark:
@@ -26,7 +27,7 @@ rule resolve_tokenizer:
         revision=lambda wildcards: (
             ["--revision", TOKENIZERS[wildcards.name]["revision"]] if TOKENIZERS[wildcards.name].get("revision") else []
         ),
-        folders=["--work", WORK],
+        folders=folders("work"),
     shell:
         "regioncache tokenizer {wildcards.name:q} {params.spec:q} {params.folders:q} --template {params.template}"
         " --max-length {params.max_length} {params.revision:q}"
@@ -36,7 +37,7 @@ rule resolve_tokenizer:
 rule tokenize_shard:
     input:
         samples=f"{SPLIT_CACHE}/samples/{{part}}.parquet",
-        tokenizer=f"{WORK}/tokenizers/{{name}}/meta.json",
+        tokenizer=multiext(f"{WORK}/tokenizers/{{name}}/", "meta.json", "tokenizer.zip"),
     output:
         tokens=f"{SPLIT_CACHE}/tokens/{{name}}/{{part}}.parquet",
         offsets=f"{SPLIT_CACHE}/tokens/{{name}}/{{part}}.offsets",
@@ -55,7 +56,7 @@ rule tokenize_shard:
         entry=lambda wildcards: entry_file(wildcards.dataset),
         facts=lambda wildcards: entry_facts(wildcards.dataset),
         shard=lambda wildcards: shard_number(wildcards.part),
-        folders=["--work", WORK, "--cache", CACHE],
+        folders=folders("work", "cache"),
     shell:
         "regioncache tokenize {params.entry:q} {wildcards.split:q} {params.shard} {wildcards.name:q} {params.folders:q}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
@@ -82,7 +83,7 @@ rule prompt_shard:
         entry=lambda wildcards: entry_file(wildcards.dataset),
         facts=lambda wildcards: entry_facts(wildcards.dataset),
         shard=lambda wildcards: shard_number(wildcards.part),
-        folders=["--work", WORK, "--cache", CACHE],
+        folders=folders("work", "cache"),
         points=config["prompts"]["points_per_region"],
         seed=config["prompts"]["seed"],
     shell:

@@ -6,12 +6,9 @@
 
 rule draw_demo:
     output:
-        multiext(
-            ".data/demo/",
-            "train2017.zip",
-            "val2017.zip",
-            "panoptic_annotations_trainval2017.zip",
-        ),
+        local(".data/demo/train2017.zip"),
+        local(".data/demo/val2017.zip"),
+        local(".data/demo/panoptic_annotations_trainval2017.zip"),
     log:
         "logs/draw_demo.log",
     benchmark:
@@ -45,7 +42,7 @@ rule fetch_archive:
     params:
         entry=lambda wildcards: entry_file(ARCHIVE_OF_PATH[wildcards.archive][0]),
         key=lambda wildcards: ARCHIVE_OF_PATH[wildcards.archive][1],
-        folders=["--archives", ARCHIVES],
+        folders=folders("archives"),
     shell:
         "regioncache fetch {params.entry:q} {params.key:q} {params.folders:q}"
         f" {FETCH_OPTIONS.replace('{', '{{').replace('}', '}}')}"
@@ -78,7 +75,7 @@ rule inflate_archive:
     params:
         entry=lambda wildcards: entry_file(ARCHIVE_OF_PATH[wildcards.archive][0]),
         key=lambda wildcards: ARCHIVE_OF_PATH[wildcards.archive][1],
-        folders=["--archives", ARCHIVES, "--work", WORK],
+        folders=folders("archives", "work"),
     shell:
         "regioncache inflate {params.entry:q} {params.key:q} {params.folders:q}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"

@@ -7,7 +7,7 @@ rule publish_split:
     input:
         annotations=lambda wildcards: annotations_files(wildcards.dataset, wildcards.split),
         archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split),
-        tokenizers=[f"{WORK}/tokenizers/{name}/meta.json" for name in TOKENIZERS],
+        tokenizers=[f"{WORK}/tokenizers/{name}/{part}" for name in TOKENIZERS for part in ("meta.json", "tokenizer.zip")],
         parts=lambda wildcards: [
             part
             for folder in step_folders()
@@ -32,6 +32,7 @@ rule publish_split:
         index=f"{SPLIT_CACHE}/index.json",
         rejects=f"{SPLIT_CACHE}/rejects.parquet",
         stats=f"{SPLIT_CACHE}/stats.json",
+        tokenizers=[f"{SPLIT_CACHE}/tokens/{name}/{part}" for name in TOKENIZERS for part in ("meta.json", "tokenizer.zip")],
     log:
         "logs/{dataset}/{split}/publish.log",
     benchmark:
@@ -44,7 +45,7 @@ rule publish_split:
     params:
         entry=lambda wildcards: entry_file(wildcards.dataset),
         facts=lambda wildcards: entry_facts(wildcards.dataset, with_texts=True),
-        folders=["--archives", ARCHIVES, "--work", WORK, "--cache", CACHE],
+        folders=folders("archives", "work", "cache"),
         tokens=[word for name in TOKENIZERS for word in ("--tokens", name)],
         prompts=[word for frame in FRAMES for word in ("--prompts", frame)],
         budget=lambda wildcards: reject_budget_of(wildcards.dataset)["budget"],

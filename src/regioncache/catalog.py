@@ -24,7 +24,8 @@ Exif = Literal["ignore"]
 TaskType = Literal["recognition", "caption"]
 Numbers = tuple[Annotated[int, msgspec.Meta(ge=0)], Annotated[int, msgspec.Meta(ge=0)]]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-_NUMBER = re.compile(r"\{n(:0\d+d)?\}")
+_MOST_NUMBERS = 100_000  # of one series
+_NUMBER = re.compile(r"\{n(:0\d\d?d)?\}")
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,6 +81,8 @@ class Archive(_Entry, frozen=True):
         if self.numbers is not None:
             if self.numbers[0] > self.numbers[1]:
                 raise ValueError("Object needs `numbers` in rising order")
+            if self.numbers[1] - self.numbers[0] >= _MOST_NUMBERS:
+                raise ValueError(f"Object is a series of more than {_MOST_NUMBERS} archives")
             if self.sha256 is not None or self.bytes is not None:
                 raise ValueError("Object is a series, whose archives have no common `bytes` or `sha256`")
             if not all(map(_NUMBER.search, (self.path, *self.urls, self.local or "{n}"))):

@@ -26,7 +26,7 @@ def fuzz(reader: str, folder: Path, count: int = INPUTS) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent / "src")])}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "hostile.runner", reader, str(folder), str(count)],
-        env=environment, capture_output=True, text=True, check=False, timeout=600,
+        env=environment, capture_output=True, text=True, check=False, timeout=1800,
     )  # fmt: skip
     note = folder.with_name(f"{folder.name}.seed")
     seed = note.read_text().strip() if note.exists() else "none"

@@ -24,7 +24,7 @@ def damaged(data: bytes, random: Random, donors: Sequence[bytes] = ()) -> bytes:
         random: of the seed.
         donors: other valid files, of which pieces are spliced in.
     """
-    if random.random() < 0.02:  # noqa: PLR2004  (one in fifty)
+    if random.random() < 0.02:
         return random.randbytes(random.randrange(300))
     value = bytearray(data)
     for _ in range(random.randint(1, 4)):
@@ -81,18 +81,85 @@ _CHANGES: tuple[Callable[[bytearray, Random, bytes], None], ...] = (
 # Trees of JSON
 
 RAW = (
-    b"NaN", b"Infinity", b"-Infinity", b"1e400", b"-0.0", b"9" * 400, b"1" + b"0" * 25, b"-9223372036854775809", b"0.1e-500", b"1.0",
-    b'"\\ud800"', b'"\\udc00\\ud800"', b'"\xff\xfe"', b'"\xc3"', b'"\\u0000"', b'"\\q"', b"", b",", b"[", b"}", b"nul", b"'a'",
-    b"[" * 600, b"[" * 600 + b"]" * 600, b'{"a":' * 600 + b"1" + b"}" * 600, b"/* */ 1", b'"' + b"x" * 3000 + b'"', b"\xef\xbb\xbf",
-)  # fmt: skip
+    b"NaN",
+    b"Infinity",
+    b"-Infinity",
+    b"1e400",
+    b"-0.0",
+    b"9" * 400,
+    b"1" + b"0" * 25,
+    b"-9223372036854775809",
+    b"0.1e-500",
+    b"1.0",
+    b'"\\ud800"',
+    b'"\\udc00\\ud800"',
+    b'"\xff\xfe"',
+    b'"\xc3"',
+    b'"\\u0000"',
+    b'"\\q"',
+    b"",
+    b",",
+    b"[",
+    b"}",
+    b"nul",
+    b"'a'",
+    b"[" * 600,
+    b"[" * 600 + b"]" * 600,
+    b'{"a":' * 600 + b"1" + b"}" * 600,
+    b"/* */ 1",
+    b'"' + b"x" * 3000 + b'"',
+    b"\xef\xbb\xbf",
+)
 """Text that stands for no JSON, or for one that few parsers like."""
 
 VALUES: tuple[Any, ...] = (
-    None, True, False, -1, 0, 1, 2, 3, 1.5, -0.0, 1e308, -1e308, 2**31 - 1, 2**31, -(2**31) - 1, 2**53 + 1, 2**63 - 1, -(2**63), 2**63,
-    2**64, 2**70, "", "a", "1", "train", "../x", "/etc/passwd", "a\x00b", "ü", "\U0001f600", "0" * 50, [], {}, [[]], [{}], [None], [0, 0, 0, 0],
-    [1e308] * 4, [-5, -5, 3, 3], [[1, 2, 3, 4, 5, 6]], [[1e300] * 6], [["a"] * 6], {"size": [4, 3], "counts": [12]},
-    {"size": [20, 30], "counts": "PPPPPPPo"}, {"size": [20, 30], "counts": [2**63 - 1, 2**63 - 1, 602]}, {"size": [20, 30], "counts": [-1, 601]},
-)  # fmt: skip
+    None,
+    True,
+    False,
+    -1,
+    0,
+    1,
+    2,
+    3,
+    1.5,
+    -0.0,
+    1e308,
+    -1e308,
+    2**31 - 1,
+    2**31,
+    -(2**31) - 1,
+    2**53 + 1,
+    2**63 - 1,
+    -(2**63),
+    2**63,
+    2**64,
+    2**70,
+    "",
+    "a",
+    "1",
+    "train",
+    "../x",
+    "/etc/passwd",
+    "a\x00b",
+    "ü",
+    "\U0001f600",
+    "0" * 50,
+    [],
+    {},
+    [[]],
+    [{}],
+    [None],
+    [0, 0, 0, 0],
+    [1e308] * 4,
+    [-5, -5, 3, 3],
+    [[1, 2, 3, 4, 5, 6]],
+    [[1e300] * 6],
+    [["a"] * 6],
+    {"size": [4, 3], "counts": [12]},
+    {"size": [20, 30], "counts": "PPPPPPPo"},
+    {"size": [20, 30], "counts": [2**63 - 1, 2**63 - 1, 602]},
+    {"size": [20, 30], "counts": [-1, 601]},
+)
 """Values of every type and of awkward sizes."""
 
 _MARK = "@raw@"
@@ -100,7 +167,7 @@ _MARK = "@raw@"
 
 def damaged_json(text: bytes, random: Random, *, donors: Sequence[bytes] = ()) -> bytes:
     """A valid JSON file with values of its tree exchanged, dropped, doubled or renamed; one time in three its bytes instead."""
-    if random.random() < 0.33:  # noqa: PLR2004  (one in three)
+    if random.random() < 0.33:
         return damaged(text, random, donors or (text,))
     holder: dict[str, Any] = {"": json.loads(text)}
     raw = b""
@@ -121,7 +188,7 @@ def damaged_json(text: bytes, random: Random, *, donors: Sequence[bytes] = ()) -
             case 6 if isinstance(place, dict) and place is not holder:
                 place[random.choice(("id", "image_id", "size", "x", "", "bbox", "name"))] = place.pop(key)
             case _:
-                place[key] = [place[key]] if random.random() < 0.5 else {"a": place[key]}  # noqa: PLR2004  (one in two)
+                place[key] = [place[key]] if random.random() < 0.5 else {"a": place[key]}
     return json.dumps(holder[""]).encode().replace(f'"{_MARK}"'.encode(), raw)
 
 
@@ -162,7 +229,7 @@ def png_of(chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
 
 def damaged_png(data: bytes, random: Random, donors: Sequence[bytes]) -> bytes:
     """A PNG with other chunks and true checksums, so that decoders look inside; one time in three damaged bytes."""
-    if random.random() < 0.33:  # noqa: PLR2004  (one in three)
+    if random.random() < 0.33:
         return damaged(data, random, donors)
     chunks = png_chunks(data)
     for _ in range(random.randint(1, 3)):
@@ -178,11 +245,19 @@ def damaged_png(data: bytes, random: Random, donors: Sequence[bytes]) -> bytes:
                 chunks[at] = b"IDAT", zlib.compress(damaged(_pixels_of(data), random))
             case 4 if chunks and chunks[0][0] == b"IHDR":
                 sides = [random.choice((0, 1, 2, 30, 60_000, 2**31 - 1, 2**31, 2**32 - 1)) for _ in range(2)]
-                kind = bytes(random.choice((0, 1, 2, 3, 4, 6, 8, 16)) for _ in range(2)) + b"\x00\x00" + bytes([random.choice((0, 1, 2))])
+                kind = (
+                    bytes(random.choice((0, 1, 2, 3, 4, 6, 8, 16)) for _ in range(2))
+                    + b"\x00\x00"
+                    + bytes([random.choice((0, 1, 2))])
+                )
                 chunks[0] = b"IHDR", struct.pack(">II", *sides) + kind
             case _:
-                extra = random.choice((b"PLTE", b"tRNS", b"tEXt", b"iTXt", b"zTXt", b"eXIf", b"acTL", b"fcTL", b"fdAT", b"IEND", b"iCCP", b"gAMA"))
-                chunks.insert(random.randrange(len(chunks) + 1), (extra, random.randbytes(random.choice((0, 1, 3, 8, 26, 768, 769)))))
+                extra = random.choice(
+                    (b"PLTE", b"tRNS", b"tEXt", b"iTXt", b"zTXt", b"eXIf", b"acTL", b"fcTL", b"fdAT", b"IEND", b"iCCP", b"gAMA")
+                )
+                chunks.insert(
+                    random.randrange(len(chunks) + 1), (extra, random.randbytes(random.choice((0, 1, 3, 8, 26, 768, 769))))
+                )
     return png_of(chunks)
 
 

@@ -11,20 +11,41 @@ from hostile.fuzz import INPUTS, fuzz
 if TYPE_CHECKING:
     from pathlib import Path
 
-READERS = [
-    "archives:zips",
-    "archives:tars",
-    "archives:gzips",
-    "masks:run_lengths",
-    "masks:polygons",
-    "masks:unjudged_strings",
-    "pickles:refs",
-    "entries:catalog",
-]
+READERS = {
+    "archives": ("zips", "tars", "gzips"),
+    "annotations": (
+        "coco_instance",
+        "objects365",
+        "v3det",
+        "coco_panoptic",
+        "coco_captions",
+        "refcoco",
+        "visual_genome",
+        "genome_objects",
+        "genome_attributes",
+        "genome_relationships",
+        "genome_questions",
+        "genome_grit",
+        "table_json",
+        "windows",
+    ),
+    "lines": ("tsv", "openimages_csv"),
+    "pickles": ("refs",),
+    "masks": ("run_lengths", "polygons", "unjudged_strings"),
+    "maps": ("maps",),
+    "images": ("jpegs", "pngs", "other_formats"),
+    "caches": ("shards", "rows", "stale_offsets", "offsets", "index", "verify", "table_parquet"),
+    "entries": ("catalog",),
+}
 
 
-@pytest.mark.parametrize("reader", READERS)
+REFUSES_INSIDE = ("caches:stale_offsets", "caches:offsets")
+"""These refuse single rows, or derive the offsets again."""
+
+
+@pytest.mark.parametrize("reader", [f"{module}:{name}" for module, names in READERS.items() for name in names])
 def test_whatever_a_reader_is_given_it_reads_or_refuses(reader: str, tmp_path: Path) -> None:
     found = fuzz(reader, tmp_path / "made")
     assert found["taken"] + found["refused"] == INPUTS
-    assert min(found["taken"], found["refused"]) > INPUTS // 100, f"one-sided damage proves little: {found}"
+    if reader not in REFUSES_INSIDE:
+        assert min(found["taken"], found["refused"]) > INPUTS // 100, f"one-sided damage proves little: {found}"

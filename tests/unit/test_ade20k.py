@@ -170,7 +170,7 @@ NOISE = png(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
         (b"", RGB, "map_undecodable"),
         (b"no picture at all", RGB, "map_undecodable"),
         (GREY[:40], RGB, "map_undecodable"),
-        (GREY, RGB[:60], "map_undecodable"),
+        (GREY, RGB[:45], "map_undecodable"),
         (GREY, NOISE[:2000], "map_size_mismatch"),  # found before anything is decoded
     ],
     ids=lambda value: value if isinstance(value, str) else None,

@@ -15,7 +15,10 @@ from azurite import Azurite, account_sas, container_sas
 from regioncache.catalog import Archive
 from regioncache.errors import FetchError
 from regioncache.fetch.archive import fetch_archive
+from regioncache.fetch.azcopy import explain
 from regioncache.fetch.azure import AzureOptions
+from regioncache.fetch.child import Outcome, Watch
+from regioncache.fetch.probe import NotReadyError
 from regioncache.fetch.sas import Tokens
 
 if TYPE_CHECKING:
@@ -183,3 +186,23 @@ def test_an_empty_blob_is_no_archive(azurite: Azurite, tmp_path: Path) -> None:
 )
 def test_which_addresses_are_azures(url: str, is_blob: bool) -> None:
     assert AzureOptions(hosts=("127.0.0.1:10000",)).is_blob(url) is is_blob
+
+
+# A question of azcopy's that was refused, as its log shows it: not every entry says how.
+REFUSED_QUESTION = """2026/11/21 15:22:41 ==> REQUEST/RESPONSE (Try=1/7.5ms, OpTime=7.7ms) -- RESPONSE STATUS CODE ERROR
+   HEAD https://acct.blob.core.windows.net/tars/21.zip?se=2999-01-01&sig=-REDACTED-&sp=r
+Response Details:
+
+2026/11/21 15:22:41 ==> REQUEST/RESPONSE (Try=1/3.2ms, OpTime=3.7ms) -- RESPONSE STATUS CODE ERROR
+   GET https://acct.blob.core.windows.net/tars?comp=list&prefix=21.zip%2F&sig=-REDACTED-&sp=r
+   Accept: application/xml
+   RESPONSE Status: 403 This request is not authorized to perform this operation.
+"""
+
+
+def test_a_listing_that_a_token_does_not_allow_does_not_hide_why_the_blob_did_not_come(tmp_path: Path) -> None:
+    log = tmp_path / "job.log"
+    log.write_text(REFUSED_QUESTION)
+    error = explain(Outcome(1, ()), log, Watch(60))
+    assert isinstance(error, NotReadyError)
+    assert str(error) == f"the service is not ready (it does not say why) (azcopy ended with 1; its log is {log})"

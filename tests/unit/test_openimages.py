@@ -17,6 +17,7 @@ from regioncache.errors import AnnotationError
 from regioncache.schema import REGION_FLAGS, REJECT_REASONS
 from regioncache.sources import openimages
 from regioncache.sources.openimages_csv import BLOCK_BYTES, read_classes
+from regioncache.sources.places import FolderPart, MemberFolder
 from regioncache.sources.record import AnnotationFile
 from regioncache.sources.reports import Report
 
@@ -298,3 +299,31 @@ def test_groups_and_depictions_can_be_left_out_and_are_listed_then(options: dict
 def test_options_are_checked() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"rotation": "exif"}, openimages.Options)
+
+
+noise = st.lists(
+    st.sampled_from(
+        [b",", b"\n", b"\r", b'"', b"0", b"1", b"-1", b"0.5", b"\x00", b"\xff", b"nan", A.encode(), b"/m/01g317", b"xclick"]
+    )
+    | lines.map(lambda one: f"\n{one}\n".encode())
+    | st.binary(max_size=4),
+    max_size=40,
+).map(b"".join)
+
+
+@given(noise, noise, noise)
+def test_no_bytes_crash_the_reader_and_no_line_counts_twice(boxes: bytes, images: bytes, masks: bytes) -> None:
+    header = ",".join(HEADER).encode() + b"\n"
+    mask_header = b"MaskPath,ImageID,LabelName,BoxXMin,BoxXMax,BoxYMin,BoxYMax\n"
+    empty = {"masks": MemberFolder([FolderPart({}, "")])}
+    for image_list in ({}, {"images": b"ImageID,Rotation\n" + images}):
+        try:
+            parsed = parse(header + boxes, masks=mask_header + masks, folders=empty, **image_list)
+        except AnnotationError:
+            continue
+        counts, rejects = parsed.report.counts, parsed.report.rejects
+        kept = [region for row in parsed.table.to_pylist() for region in row["region_id"]]
+        gone = [one.region_id for one in rejects if one.region_id >= 0 and one.reason != "mask_missing"]
+        assert len(set(kept + gone)) == len(kept) + len(gone) <= counts["regions_listed"]
+        assert image_list or len(kept) + len(gone) == counts["regions_listed"]
+        assert parsed.table.num_rows + sum(one.region_id < 0 for one in rejects) == counts["images_listed"]

@@ -37,11 +37,11 @@ class Sampler:
     def look(self) -> None:
         while not self.ended.wait(0.005):
             self.rounds += 1
-            for pid in filter(str.isdigit, os.listdir("/proc")):
+            for folder in Path("/proc").glob("[0-9]*"):
                 with suppress(OSError):
-                    words = Path(f"/proc/{pid}/cmdline").read_bytes()
+                    words = (folder / "cmdline").read_bytes()
                     if any(needle in words for needle in self.needles):
-                        self.programs.add(Path(f"/proc/{pid}/exe").readlink().name)
+                        self.programs.add((folder / "exe").readlink().name)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ SMALL_FILES = (
     "rejects.parquet",
     "stats.json",
     f"tokens/{TOKENS}/meta.json",
-    f"tokens/{TOKENS}/tokenizer/tokenizer_config.json",
+    f"tokens/{TOKENS}/tokenizer.zip",
 )
 
 

@@ -39,6 +39,7 @@ SHARDS = {
     "coco_instance": {"train": 1, "val": 1},
     "coco_panoptic": {"train": 1, "val": 1},
     "objects365": {"train": 2, "val": 1},
+    "openimages": {"train": 2, "validation": 1},
     "refclef": {"train": 1, "testB": 1, "berkeley_test": 1},
     "refcoco": {"train": 1, "val": 1, "testA": 1, "testB": 1},
     "refcoco_plus": {"train": 1, "testB": 1},

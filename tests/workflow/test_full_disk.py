@@ -54,7 +54,7 @@ VERBS = {
         ("tokenizer", NAME, "byt5"),
         tuple(
             f".data/work/tokenizers/{NAME}/{name}"
-            for name in ("meta.json", "regioncache_tokenizer.json", "tokenizer_config.json")
+            for name in ("meta.json", "tokenizer.zip")
         ),
     ),
     "tokenize": Verb(

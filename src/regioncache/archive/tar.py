@@ -45,6 +45,8 @@ def tar_members(path: Path, start: int, end: int) -> Iterator[Member]:
 def _member(path: Path, info: tarfile.TarInfo, end: int) -> Member:
     if info.issparse():
         raise refusal(path, info.name, "is sparse", remedy="Pack the archive again without sparse files")
+    if info.size < 0:  # as a pax header can say
+        raise refusal(path, info.name, "has a negative size", expected=">= 0", found=info.size, remedy=REPACK)
     data_end = info.offset_data + info.size
     if data_end > end:
         problem = "lies beyond the end of the tar"

@@ -22,7 +22,7 @@ INDEX_NAME = "index.json"
 REJECTS_NAME = "rejects.parquet"
 STATS_NAME = "stats.json"
 META_NAME = "meta.json"
-TOKENIZER_FOLDER = "tokenizer"
+TOKENIZER_NAME = "tokenizer.zip"
 SAMPLES, TOKENS, PROMPTS = "samples", "tokens", "prompts"
 
 

@@ -69,7 +69,7 @@ def _opened(path: Path, schema: pa.Schema, *, use_pread: bool) -> Rows:
             warnings.warn(
                 f"{path}: {reason}; it is read through whole row groups, which is slower. Build the cache again to map it",
                 SlowShardWarning,
-                stacklevel=5,  # past the context manager, to whoever opens the shard
+                stacklevel=3,
             )
             return GroupRows(path, schema)
     return MappedRows(file, schema, records, use_pread=use_pread)

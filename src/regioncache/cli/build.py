@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from regioncache.atomic import write_json
-from regioncache.catalog import TaskType
+from regioncache.catalog import TaskType  # noqa: TC001  (typer reads it)
 from regioncache.cli.progress import progress_bar
 from regioncache.demo import draw_demo_archives
 from regioncache.encode.prompts import use_one_thread

@@ -10,11 +10,11 @@ import typer
 
 from regioncache.cache.housekeeping import collect, disk_use, unneeded
 from regioncache.cache.index import read_index
-from regioncache.cache.layout import STATS_NAME, TOKENIZER_FOLDER, TOKENS, sidecar_folder
+from regioncache.cache.layout import STATS_NAME, TOKENIZER_NAME, TOKENS, sidecar_folder
 from regioncache.cache.verify import verify_cache
 from regioncache.cli.progress import progress_bar
 from regioncache.data.dataset import ParquetRegionDataset
-from regioncache.encode.tokens import load_saved
+from regioncache.encode.tokenizer_file import open_tokenizer
 from regioncache.errors import CacheError, ConfigError
 from regioncache.report.facts import cache_facts, reading_facts, sidecars
 from regioncache.report.gallery import write_report
@@ -77,7 +77,7 @@ def view(
         raise CacheError(cache, f"has no sample {index}", expected=f"0 to {len(dataset) - 1}", found=index) from error
     decoded = None
     if tokens is not None:
-        tokenizer = load_saved(sidecar_folder(cache, TOKENS, tokens) / TOKENIZER_FOLDER)
+        tokenizer = open_tokenizer(sidecar_folder(cache, TOKENS, tokens) / TOKENIZER_NAME)
         ends = sample["input_ids_length"].cumsum()
         pieces = zip(ends - sample["input_ids_length"], ends, strict=True)
         decoded = [tokenizer.decode(sample["input_ids"][start:end].tolist()) for start, end in pieces]

@@ -195,7 +195,9 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise BadRecordError("image_too_large", str(error)) from error
     except UnidentifiedImageError as error:  # its text holds an address, which differs between runs
         found = f"{len(data)} bytes beginning {data[:8]!r}"
-        raise BadRecordError("image_undecodable", f"expected an image in one of the formats {', '.join(FORMATS)}, found {found}") from error
+        raise BadRecordError(
+            "image_undecodable", f"expected an image in one of the formats {', '.join(FORMATS)}, found {found}"
+        ) from error
     except Exception as error:  # (Pillow's plugins raise whatever the damaged bytes make them meet)
         raise BadRecordError("image_undecodable", f"expected an image of {len(data)} bytes to decode: {error}") from error
 

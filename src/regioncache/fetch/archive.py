@@ -113,13 +113,16 @@ class _Downloads:
     def fetch(self, url: str) -> None:
         """Make the destination the archive that lies at an address."""
         signed = self.tokens.sign(url)
-        if not self.azure.is_blob(url):
-            self._by_wget(signed.url)
-            return
+        is_blob = self.azure.is_blob(url)
         try:
-            self._fetch_blob(signed.url)
+            if is_blob:
+                self._fetch_blob(signed.url)
+            else:
+                self._by_wget(signed.url)
         except FetchError as error:
-            raise FetchError(f"{error}; {signed.asked_with}") from error
+            if is_blob or signed.url != url:
+                raise FetchError(f"{error}; {signed.asked_with}") from error
+            raise
 
     def _fetch_blob(self, url: str) -> None:
         tool = self.azure.tool

@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING
 
 from regioncache.errors import FetchError
 from regioncache.fetch.child import Outcome, Watch, run_child
+from regioncache.fetch.probe import REPEATED_STATUS, NotReadyError
 from regioncache.fetch.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_REPEATED_STATUS = {408, 429, 500, 502, 503, 504}
 _REFUSED_STATUS = {401, 403}
-_MISSING_STATUS = 404
 _REPORT_S = 2.0  # azcopy says every 2 s how far it is
 _CONNECTIONS = "16"  # azcopy's own choice grows with the cores, and so does its memory
 _BUFFER_GB = "0.25"
@@ -41,7 +40,7 @@ _ERROR_ENTRY = re.compile(
     r"RESPONSE STATUS CODE ERROR\n   (?:GET|HEAD) (\S+)\n(?:   (?!RESPONSE Status).*\n)*(?:   RESPONSE Status: (\d{3}))?"
 )
 _FAILED_TRANSFER = re.compile(r"DOWNLOADFAILED: .* : (\d{3}) : ")
-_COMPLAINT = re.compile(r"DOWNLOADFAILED|^\S+ \S+ ERR:|\bdial tcp\b|^\s*(?:HTTP RoundTripper|.*: EOF)", re.MULTILINE)
+_COMPLAINT = re.compile(r"DOWNLOADFAILED|^\S+ \S+ ERR:")
 _STAMP = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (?:ERR: )?(?:\[P#\d+-T#\d+\] )?")
 
 
@@ -137,26 +136,24 @@ def newest_log(file: Path) -> Path | None:
     return max(logs, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
 
 
-def explain(outcome: Outcome, log: Path | None, watch: Watch) -> tuple[str, bool]:
-    """Why a download failed, free of secrets, and whether it may go better the next time."""
-    text = "" if log is None else redact(log.read_text(encoding="utf-8", errors="replace"))
-    complaints = [_STAMP.sub("", line).strip() for line in text.splitlines() if _COMPLAINT.search(line)]
-    last = f": {complaints[-1]}" if complaints else ""
-    if watch.is_over:
-        return f"no byte came for {watch.limit_s:g} s{last}", False
+def explain(outcome: Outcome, log: Path | None, watch: Watch) -> FetchError:
+    """Why a download failed, free of secrets; a ``NotReadyError`` if it may go better the next time."""
+    text = "" if log is None else log.read_text(encoding="utf-8", errors="replace")
+    complaints = [redact(_STAMP.sub("", line).strip()) for line in text.splitlines() if _COMPLAINT.search(line)]
+    end = f"(azcopy ended with {outcome.status}; its log is {log})"
     # Where it is refused a blob, azcopy lists the container too, which a token need not allow.
     entries = [status for url, status in _ERROR_ENTRY.findall(text) if "comp=list" not in url]
     answered = {int(status) for status in (*entries, *_FAILED_TRANSFER.findall(text)) if status}
+    if watch.is_over:
+        return FetchError(f"no byte came for {watch.limit_s:g} s {end}")
     if answered & _REFUSED_STATUS:
-        why = "a token that is within its times has a wrong signature, is for another container or machine, or was revoked"
-        return f"the service refuses to give it ({min(answered & _REFUSED_STATUS)}) and does not say why: {why}", False
-    if _MISSING_STATUS in answered:
-        return f"there is no such blob ({_MISSING_STATUS})", False
-    if answered & _REPEATED_STATUS or "" in entries:
-        shown = ", ".join(map(str, sorted(answered & _REPEATED_STATUS))) or "it does not say why"
-        return f"the service is not ready ({shown})", True
+        why = "it was good a moment ago, so it ended or was revoked"
+        return FetchError(f"the service refuses the token ({min(answered & _REFUSED_STATUS)}): {why} {end}")
+    if answered & REPEATED_STATUS or "" in entries:
+        shown = ", ".join(map(str, sorted(answered & REPEATED_STATUS))) or "it does not say why"
+        return NotReadyError(f"the service is not ready ({shown}) {end}")
     lines = [_content(line) for line in outcome.lines]
-    return (complaints or lines or ["no message"])[-1], False
+    return FetchError(f"{(complaints or lines or ['no message'])[-1]} {end}")
 
 
 def _content(line: str) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from regioncache.errors import ArchiveError, FetchError
 from regioncache.fetch.azcopy import AzCopy, explain, log_folder, newest_log, plan_folder, require_azcopy
 from regioncache.fetch.child import Watch
-from regioncache.fetch.probe import probe
+from regioncache.fetch.probe import NotReadyError, probe
 from regioncache.fetch.room import NO_SPACE, check_room, disk_full
 from regioncache.fetch.verify import judge
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from regioncache.catalog import Archive
 
 AzureTool = Literal["azcopy", "azcopy-then-wget", "wget"]
-AZURE_TOOLS = get_args(AzureTool)
 # The public cloud, its zones, and the clouds of China and of the government of the United States.
 _BLOB_DOMAINS = (
     ".blob.core.windows.net",
@@ -46,7 +46,7 @@ class AzureOptions:
     def is_blob(self, url: str) -> bool:
         """Whether an address is served by Azure's blob storage."""
         parts = urlsplit(url)
-        return (parts.hostname or "").endswith(_BLOB_DOMAINS) or parts.netloc.lower() in self.hosts
+        return (parts.hostname or "").endswith(_BLOB_DOMAINS) or parts.netloc.lower() in map(str.lower, self.hosts)
 
 
 def download_blob(url: str, file: Path, archive: Archive, azcopy: AzCopy) -> str:
@@ -64,36 +64,43 @@ def download_blob(url: str, file: Path, archive: Archive, azcopy: AzCopy) -> str
         DiskFullError: there is no room.
     """
     require_azcopy()
-    probe(url, azcopy.timeout_s)
     log_folder(file).mkdir(mode=0o700, parents=True, exist_ok=True)
-    pause_s = 1.0
-    for left in reversed(range(azcopy.tries)):
-        _clear(file)
-        check_room(file, archive, 0)
-        watch = Watch(azcopy.patience_s)
+    for number in range(1, azcopy.tries + 1):
         try:
-            outcome = azcopy.run(url, file, watch)
-            if outcome.status == 0:
-                return _judge(file, archive)
-        except BaseException:
-            _clear(file)
-            raise
-        _clear(file)
-        problem, is_passing = explain(outcome, newest_log(file), watch)
-        if any(NO_SPACE.search(text) for text in (problem, *outcome.lines)):
-            raise disk_full(file, "the disk became full, and azcopy keeps nothing")
-        if not (is_passing and left):
-            raise FetchError(f"{problem} (azcopy ended with {outcome.status}; its log is {newest_log(file)})")
-        azcopy.log(f"{problem}; asked again in {min(pause_s, azcopy.wait_s):g} s")
-        time.sleep(min(pause_s, azcopy.wait_s))
-        pause_s += 1.0
+            probe(url, azcopy.timeout_s)
+            return _run(url, file, archive, azcopy)
+        except NotReadyError as error:
+            if number == azcopy.tries:
+                raise
+            pause_s = min(float(number), azcopy.wait_s)
+            azcopy.log(f"{error}; asked again in {pause_s:g} s")
+            time.sleep(pause_s)
     raise AssertionError("the last try returns or raises")
+
+
+def _run(url: str, file: Path, archive: Archive, azcopy: AzCopy) -> str:
+    """One run of azcopy, which leaves the whole file or none."""
+    _clear(file)
+    check_room(file, archive, 0)
+    watch = Watch(azcopy.patience_s)
+    try:
+        outcome = azcopy.run(url, file, watch)
+        if outcome.status == 0:
+            return _judge(file, archive)
+    except BaseException:
+        _clear(file)
+        raise
+    _clear(file)
+    error = explain(outcome, newest_log(file), watch)
+    if any(NO_SPACE.search(text) for text in (str(error), *outcome.lines)):
+        raise disk_full(file, "the disk became full, and azcopy keeps nothing")
+    raise error
 
 
 def _clear(file: Path) -> None:
     """Remove what azcopy left but its logs: a file of full size with holes in it, and plans that are not used again."""
     shutil.rmtree(plan_folder(file), ignore_errors=True)
-    for left in [file, *file.parent.glob(f".azDownload-*-{file.name}")]:
+    for left in [file, *file.parent.glob(f".azDownload-*-{glob.escape(file.name)}")]:
         left.unlink(missing_ok=True)
 
 

@@ -102,12 +102,7 @@ def _loaded(data: bytes, what: str, modes: tuple[str, ...], reasons: tuple[str, 
     wrong_mode, undecodable = reasons
     try:
         with _without_warnings(), Image.open(io.BytesIO(data)) as image:
-            if image.format != "PNG" or image.mode not in modes:
-                expected = " or ".join(modes)
-                raise BadRecordError(wrong_mode, f"expected an {expected} PNG, found {image.format} {image.mode}")
-            if size is not None and (image.height, image.width) != (size.height, size.width):
-                expected = f"{size.width} x {size.height} as {size.said_by}"
-                raise BadRecordError(size.reason, f"expected {expected}, found {what} of {image.width} x {image.height}")
+            _check_header(image, what, modes, wrong_mode, size)
             image.load()
             return image
     except (BadRecordError, MemoryError):
@@ -116,6 +111,16 @@ def _loaded(data: bytes, what: str, modes: tuple[str, ...], reasons: tuple[str, 
         raise BadRecordError(undecodable, f"expected {what}, found {len(data)} bytes beginning {data[:8]!r}") from error
     except Exception as error:  # (Pillow's plugins raise whatever the damaged bytes make them meet)
         raise BadRecordError(undecodable, f"expected {what}: {error}") from error
+
+
+def _check_header(image: Image.Image, what: str, modes: tuple[str, ...], wrong_mode: str, size: MapSize | None) -> None:
+    """What can be judged before anything is decoded."""
+    if image.format != "PNG" or image.mode not in modes:
+        expected = " or ".join(modes)
+        raise BadRecordError(wrong_mode, f"expected an {expected} PNG, found {image.format} {image.mode}")
+    if size is not None and (image.height, image.width) != (size.height, size.width):
+        expected = f"{size.width} x {size.height} as {size.said_by}"
+        raise BadRecordError(size.reason, f"expected {expected}, found {what} of {image.width} x {image.height}")
 
 
 def rgb_words(image: Image.Image) -> NDArray[np.uint32]:

@@ -110,7 +110,7 @@ def read_boxes(file: AnnotationFile, categories: Sequence[Category], report: Rep
     return sorted_boxes(parts)
 
 
-def _usable(name: str, lines: Lines, numbers_of_classes: dict[bytes, int], report: Report) -> Boxes:
+def _usable(name: str, lines: Lines, numbers_of_classes: dict[str, int], report: Report) -> Boxes:
     """The usable boxes of some lines, in order."""
     columns = lines.columns
     image_id, is_id = id_values(columns["ImageID"])
@@ -158,13 +158,13 @@ def _flags(lines: Lines) -> NDArray[np.int16]:
     for column, flag in _FLAG_COLUMNS.items():
         bit, unknown = REGION_FLAGS[flag], REGION_FLAGS[f"{flag}_unknown"]
         if column in lines.columns:
-            found = choices(lines.columns[column], {b"0": 0, b"1": bit, b"-1": unknown}, _NO_FLAG)
+            found = choices(lines.columns[column], {"0": 0, "1": bit, "-1": unknown}, _NO_FLAG)
             is_bad |= found == _NO_FLAG
             flags |= found
         else:
             flags |= np.int16(unknown)
     if "Source" in lines.columns:
-        flags |= choices(lines.columns["Source"], {b"activemil": REGION_FLAGS["machine_box"]}, 0)
+        flags |= choices(lines.columns["Source"], {"activemil": REGION_FLAGS["machine_box"]}, 0)
     flags[is_bad] = _NO_FLAG
     return flags
 
@@ -172,13 +172,13 @@ def _flags(lines: Lines) -> NDArray[np.int16]:
 def _count_sources(lines: Lines, usable: NDArray[np.bool_], report: Report) -> None:
     """What is counted of usable lines' Source and Confidence, as neither has a field of its own in a cache."""
     if "Confidence" in lines.columns:
-        report.count("confidence_not_1", int((usable & (choices(lines.columns["Confidence"], {b"1": 1}, 0) == 0)).sum()))
+        report.count("confidence_not_1", int((usable & (choices(lines.columns["Confidence"], {"1": 1}, 0) == 0)).sum()))
     if "Source" in lines.columns:
         column = lines.columns["Source"]
         times = np.bincount(column.indices.to_numpy()[usable], minlength=len(column.dictionary))
         for text, count in zip(column.dictionary.to_pylist(), times.tolist(), strict=True):
             if count:
-                report.count(f"source/{text[:32].decode('utf-8', 'replace')}", count)
+                report.count(f"source/{text[:32]}", count)
 
 
 def sorted_boxes(parts: list[Boxes]) -> Boxes:

@@ -5,7 +5,9 @@ Files of several GB are mapped; their pages go back to the kernel as soon as the
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import mmap
 import re
 from collections import deque
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
     from regioncache.sources.record import AnnotationFile
 
 BLOCK_BYTES = 4 << 20
-TEXT = pa.binary()
+TEXT = pa.string()
 """A column whose values differ."""
-CHOICE = pa.dictionary(pa.int32(), pa.binary())
+CHOICE = pa.dictionary(pa.int32(), pa.string())
 """A column of few different values."""
 ID_DIGITS = 16
 _HEADER_BYTES = 1 << 16
@@ -39,7 +41,7 @@ _DIGITS = b"0123456789abcdef"
 _DIGIT_VALUES = np.full(256, _NO_DIGIT, np.uint8)
 _DIGIT_VALUES[np.frombuffer(_DIGITS, np.uint8)] = np.arange(16, dtype=np.uint8)
 _LARGEST = 1e9  # of shares of an image's sides, which lie around 0 and 1
-_NUMBER = re.compile(rb"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
 
 class Lines(NamedTuple):
@@ -95,7 +97,7 @@ def read_lines(
     next_row = 0
     try:
         reader = pa_csv.open_csv(
-            pa.BufferReader(pa.py_buffer(data)),
+            _Utf8(data),
             read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
             parse_options=pa_csv.ParseOptions(
                 ignore_empty_lines=False, newlines_in_values=has_line_breaks, invalid_row_handler=misfit
@@ -115,17 +117,42 @@ def read_lines(
             next_row += len(row)
             row = np.delete(row, np.array([place for place, _ in here], np.int64) - row[:1].sum())
             yield Lines(row, dict(zip(wanted, batch.columns, strict=True)), here)
-            _give_back(data)
     except pa.ArrowException as error:
         raise AnnotationError(file.name, f"cannot be read as CSV: {error}", remedy="Fetch it again") from error
     if skipped:
         yield Lines(np.zeros(0, np.int64), {name: pa.array([], kinds[name]) for name in wanted}, list(skipped))
 
 
-def _give_back(data: memoryview) -> None:
-    """Tell the kernel that decoded pages of a mapped file need not stay; what is still needed comes back by itself."""
-    if isinstance(data.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        data.obj.madvise(mmap.MADV_DONTNEED)
+class _Utf8(io.RawIOBase):
+    """A file read as UTF-8: bytes that are none become U+FFFD, as Arrow cannot report a line that holds them.
+
+    Pieces of ASCII are views of the file. The pages of a mapped file are given back as the reader goes on; who needs them
+    again gets them again.
+    """
+
+    def __init__(self, data: memoryview) -> None:
+        self._data, self._place = data, 0
+        self._ready = pa.py_buffer(b"")
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def readable(self) -> bool:
+        return True
+
+    def read_buffer(self, size: int) -> pa.Buffer:
+        """What Arrow calls in place of ``read``: at most ``size`` bytes, and none at the end."""
+        while not len(self._ready) and self._place < len(self._data):
+            if isinstance(self._data.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                self._data.obj.madvise(mmap.MADV_DONTNEED)
+            piece = self._data[self._place : self._place + size]
+            self._place += len(piece)
+            is_within_a_character = bool(self._decoder.getstate()[0])
+            if is_within_a_character or np.frombuffer(piece, np.int8).min() < 0:
+                text = self._decoder.decode(piece, final=self._place == len(self._data))
+                self._ready = pa.py_buffer(text.encode())
+            else:
+                self._ready = pa.py_buffer(piece)
+        found, self._ready = self._ready[:size], self._ready[size:]
+        return found
 
 
 def _header(name: str, data: memoryview) -> list[str]:
@@ -145,15 +172,7 @@ def _shortened(text: str) -> str:
 
 def text_at(column: pa.Array, k: int) -> str:
     """The value of one line as text, for a message."""
-    return _shortened(str(column[k].as_py(), "utf-8", "replace"))
-
-
-def as_strings(column: pa.Array) -> pa.Array:
-    """A ``TEXT`` as Arrow strings; bytes that are no UTF-8 are replaced."""
-    try:
-        return pc.cast(column, pa.string())
-    except pa.ArrowInvalid:
-        return pa.array([str(one, "utf-8", "replace") for one in column.to_pylist()], pa.string())
+    return _shortened(column[k].as_py())
 
 
 def id_values(column: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -191,7 +210,7 @@ def id_file_names(image_ids: NDArray[np.int64]) -> pa.Array:
     return pa.StringArray.from_buffers(len(image_ids), pa.py_buffer(offsets), pa.py_buffer(names))
 
 
-def choices(column: pa.Array, values: Mapping[bytes, int], otherwise: int) -> NDArray[np.int16]:
+def choices(column: pa.Array, values: Mapping[str, int], otherwise: int) -> NDArray[np.int16]:
     """What ``values`` says of each text of a ``CHOICE``, int16 (n,)."""
     of_text = np.array([values.get(one, otherwise) for one in column.dictionary.to_pylist()], np.int16)
     found: NDArray[np.int16] = of_text[column.indices.to_numpy()]
@@ -201,7 +220,7 @@ def choices(column: pa.Array, values: Mapping[bytes, int], otherwise: int) -> ND
 def numbers(column: pa.Array) -> NDArray[np.float64]:
     """The numbers of a ``TEXT``, float64 (n,), NaN where there is none, or one that no arithmetic would survive."""
     try:
-        found: NDArray[np.float64] = pc.cast(pc.cast(column, pa.string()), pa.float64()).to_numpy()
+        found: NDArray[np.float64] = pc.cast(column, pa.float64()).to_numpy()
     except pa.ArrowInvalid:  # one of the block's is none: look at each
         texts = column.to_pylist()
         found = np.array([float(one) if _NUMBER.fullmatch(one) else np.nan for one in texts], np.float64)
@@ -240,6 +259,6 @@ def read_classes(file: AnnotationFile) -> list[Category]:
     return found
 
 
-def class_numbers(categories: Sequence[Category]) -> dict[bytes, int]:
+def class_numbers(categories: Sequence[Category]) -> dict[str, int]:
     """The place of each class by its MID, as ``choices`` takes it."""
-    return {one.published_id.encode(): one.index for one in categories}
+    return {one.published_id: one.index for one in categories}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from regioncache.sources.openimages_csv import CHOICE, TEXT, as_strings, choices, id_file_names, id_values, read_lines, text_at
+from regioncache.sources.openimages_csv import CHOICE, TEXT, choices, id_file_names, id_values, read_lines, text_at
 from regioncache.sources.reports import Reject
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def read_images(file: AnnotationFile, report: Report, *, with_rotation: bool) ->
             _reject(report, "", f"record {row + 1} of {file.name} has {problem}")
         rotation = _rotations(columns["Rotation"]) if with_rotation else np.zeros(len(image_id), np.int16)
         url = columns.get("OriginalURL")
-        text = pa.array([""] * len(image_id), pa.string()) if url is None else as_strings(url)
+        text = pa.array([""] * len(image_id), pa.string()) if url is None else url
         ids.append(image_id[is_id])
         rotations.append(rotation[is_id])
         urls.append(text.filter(pa.array(is_id)))

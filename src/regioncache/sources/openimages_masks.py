@@ -16,7 +16,6 @@ from regioncache.sources.openimages_boxes import Boxes, sorted_boxes
 from regioncache.sources.openimages_csv import (
     CHOICE,
     TEXT,
-    as_strings,
     choices,
     class_numbers,
     id_file_names,
@@ -95,7 +94,7 @@ def read_masks(file: AnnotationFile, categories: Sequence[Category], first_row: 
             detail = f"line {place + 2} of {file.name} has {problem}"
             report.reject(Reject(-1, "", "file_record_invalid", detail, first_row + place))
         row = (lines.row[usable] + first_row).astype(np.int32)
-        path = as_strings(columns["MaskPath"].filter(pa.array(usable)))
+        path = columns["MaskPath"].filter(pa.array(usable))
         parts.append(Masks(image_id[usable], row, category[usable], sides[usable], path))
         report.count("masks_listed", len(path) + len(bad))
         report.count("regions_listed", len(bad))

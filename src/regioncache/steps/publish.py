@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,7 +21,7 @@ from regioncache.cache.layout import (
     REJECTS_NAME,
     SAMPLES,
     STATS_NAME,
-    TOKENIZER_FOLDER,
+    TOKENIZER_NAME,
     TOKENS,
     sidecar_folder,
 )
@@ -208,18 +207,15 @@ def _tokenizer_key(snapshot: Path) -> str:
 
 def _copy_tokenizer(snapshot: Path, folder: Path) -> None:
     """Keep the tokenizer beside its tokens, so that the cache can be decoded without the build's folders."""
-    shutil.rmtree(folder / TOKENIZER_FOLDER, ignore_errors=True)
-    for source in sorted(snapshot.iterdir()):
-        if source.is_file() and source.name != META_NAME:
-            write_bytes(folder / TOKENIZER_FOLDER / source.name, source.read_bytes())
-    write_bytes(folder / META_NAME, (snapshot / META_NAME).read_bytes())
+    for name in (TOKENIZER_NAME, META_NAME):
+        write_bytes(folder / name, (snapshot / name).read_bytes())
 
 
 def _small_files(cache: Path, tokenizers: Sequence[str]) -> dict[str, str]:
     paths = [cache / REJECTS_NAME, cache / STATS_NAME]
     for name in tokenizers:
         folder = sidecar_folder(cache, TOKENS, name)
-        paths += [folder / META_NAME, *sorted((folder / TOKENIZER_FOLDER).iterdir())]
+        paths += [folder / META_NAME, folder / TOKENIZER_NAME]
     return {str(path.relative_to(cache)): sha256_file(path) for path in paths}
 
 

@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from regioncache.atomic import write_json
+from regioncache.cache.layout import META_NAME, TOKENIZER_NAME
 from regioncache.cache.open_rows import footer_metadata
 from regioncache.cache.writer import ShardWriter
-from regioncache.encode.tokens import Tokenizer, load_saved, load_tokenizer
+from regioncache.encode.tokenizer_file import open_tokenizer, save_tokenizer
+from regioncache.encode.tokens import Tokenizer, load_tokenizer
 from regioncache.errors import TokenizerError
 from regioncache.hashing import content_key
 from regioncache.schema import SCHEMA_VERSION, TOKENS
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 Template = Literal["sca", "plain"]
-META_NAME = "meta.json"
 
 
 def resolve_tokenizer(spec: str, *, revision: str | None, template: Template, max_length: int, folder: Path) -> bool:
@@ -35,7 +36,7 @@ def resolve_tokenizer(spec: str, *, revision: str | None, template: Template, ma
         revision: a hub revision, or None.
         template: how phrases become sequences.
         max_length: longest sequence.
-        folder: where the snapshot and ``meta.json`` go; ``meta.json`` is written last.
+        folder: where the snapshot, ``tokenizer.zip``, and ``meta.json`` go; ``meta.json`` is written last.
 
     Returns:
         Whether the snapshot changed.
@@ -53,10 +54,10 @@ def resolve_tokenizer(spec: str, *, revision: str | None, template: Template, ma
         "eos_token_id": tokenizer.eos_token_id,
         "padding_side": tokenizer.padding_side,
     }
-    path = folder / META_NAME
-    if path.exists() and json.loads(path.read_bytes()) == meta:
+    path, saved = folder / META_NAME, folder / TOKENIZER_NAME
+    if path.exists() and saved.exists() and json.loads(path.read_bytes()) == meta:
         return False
-    tokenizer.save(folder)
+    save_tokenizer(tokenizer, saved)
     write_json(path, meta)
     return True
 
@@ -89,7 +90,7 @@ def tokenize_shard(
     key = content_key("tokenize", VERSION, samples=footer_metadata(samples)[KEY], tokenizer=meta["key"])
     if is_done(report_path, out, key):
         return False
-    tokenizer = load_saved(tokenizer_folder)
+    tokenizer = open_tokenizer(tokenizer_folder / TOKENIZER_NAME)
     found = tokenizer.fingerprint(template, max_length)
     if found != meta["key"]:
         raise TokenizerError(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import importlib
-import io
 import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from PIL import Image
+import pytest
 
 from hostile.mutation import damaged, damaged_json
 from hostile.readers.maps import png
 from regioncache.archive import Member
-from regioncache.errors import BadRecordError
+from regioncache.errors import AnnotationError, BadRecordError
 from regioncache.schema import REJECT_REASONS
+from regioncache.sources.coco_json import decode
 from regioncache.sources.places import FolderPart, MemberFolder
 from regioncache.sources.presets import apply_preset, preset_named
 from regioncache.sources.record import AnnotationFile
@@ -32,7 +32,19 @@ IDS = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
 IDS[2:9, 3:12, 0], IDS[10:, 5:, 1] = 7, 3  # the segments 7 and 768
 PANOPTIC = png(IDS)
 _STORED = Member("x", 0, 1, 1, 0, None)
-_PHOTOS = ("sa_1.jpg", "sa_2.jpg", "m1.png", "m2.png", "1.jpg", "2.jpg", "VG_100K/1.jpg", "VG_100K_2/2.jpg", "1.png", "2.png", "a/b/3.jpg")
+_PHOTOS = (
+    "sa_1.jpg",
+    "sa_2.jpg",
+    "m1.png",
+    "m2.png",
+    "1.jpg",
+    "2.jpg",
+    "VG_100K/1.jpg",
+    "VG_100K_2/2.jpg",
+    "1.png",
+    "2.png",
+    "a/b/3.jpg",
+)
 FOLDERS = {name: MemberFolder([FolderPart(dict.fromkeys(_PHOTOS, _STORED), "")]) for name in ("images", "panoptic", "masks")}
 
 IMAGES = [{"id": k, "file_name": f"{k}.jpg", "width": WIDTH, "height": HEIGHT, "coco_url": "http://x/1.jpg"} for k in (1, 2)]
@@ -44,7 +56,16 @@ MASKS: list[Any] = [
     None,
 ]
 INSTANCES = [
-    {"id": 10 + k, "image_id": 1 + k % 2, "category_id": 1, "bbox": [1, 2, 9.5, 8], "area": 76, "iscrowd": k % 2, "isfake": 0, "segmentation": mask}
+    {
+        "id": 10 + k,
+        "image_id": 1 + k % 2,
+        "category_id": 1,
+        "bbox": [1, 2, 9.5, 8],
+        "area": 76,
+        "iscrowd": k % 2,
+        "isfake": 0,
+        "segmentation": mask,
+    }
     for k, mask in enumerate(MASKS)
 ]
 INSTANCE_FILE = {"info": {}, "images": IMAGES, "annotations": INSTANCES, "categories": CATEGORIES}
@@ -89,9 +110,7 @@ def _panoptic(_: dict[str, Any], __: str) -> bytes:
     return PANOPTIC
 
 
-def judge(
-    source: Any, files: dict[str, AnnotationFile], options: Any, read: Callable[..., bytes] = _panoptic
-) -> None:
+def judge(source: Any, files: dict[str, AnnotationFile], options: Any, read: Callable[..., bytes] = _panoptic) -> None:
     """Parse, then the regions of every row: each is whole and inside of its image, or has a reject of a known reason.
 
     Args:
@@ -105,13 +124,13 @@ def judge(
     parsed.table.validate(full=True)
     ids = parsed.table["image_id"].to_pylist()
     assert ids == sorted(set(ids))
-    report = Report()
+    report, reasons = Report(), []
     for row in parsed.table.to_pylist():
         row.update(width=WIDTH, height=HEIGHT)  # those of the image, which the converter has settled before
         try:
             regions = source.regions_of(row, partial(read, row), categories, report)
         except BadRecordError as error:
-            assert error.reason in REJECT_REASONS
+            reasons.append(error.reason)
             continue
         regions = apply_preset(preset_named("usable"), regions, row, report)
         count = len(regions.region_id)
@@ -124,6 +143,7 @@ def judge(
         assert all(isinstance(one, bytes) for one in regions.counts)
         if regions.ordinals is not None:
             assert regions.ordinals().max() <= count
+    assert set(reasons) <= set(REJECT_REASONS)
     for one in (*parsed.report.rejects, *report.rejects):
         assert one.reason in REJECT_REASONS
         json.dumps([one.image_id, one.file_name, one.detail, one.region_id]).encode()
@@ -152,7 +172,9 @@ def v3det(_: Path) -> Callable[[Random], None]:
 def coco_panoptic(_: Path) -> Callable[[Random], None]:
     segments = [{"id": 7, "category_id": 1, "iscrowd": 0, "area": 63, "bbox": [3, 2, 9, 7]}, {"id": 768, "category_id": 5}]
     annotations = [{"image_id": k, "file_name": f"{k}.png", "segments_info": segments} for k in (1, 2)]
-    return _attempts("coco_panoptic", {}, {"annotations": {"images": IMAGES, "annotations": annotations, "categories": CATEGORIES}})
+    return _attempts(
+        "coco_panoptic", {}, {"annotations": {"images": IMAGES, "annotations": annotations, "categories": CATEGORIES}}
+    )
 
 
 def coco_captions(_: Path) -> Callable[[Random], None]:
@@ -161,14 +183,19 @@ def coco_captions(_: Path) -> Callable[[Random], None]:
 
 
 def refcoco(_: Path) -> Callable[[Random], None]:
-    import pickle  # noqa: PLC0415, S403  (to write a valid file)
+    import pickle  # noqa: PLC0415  (to write a valid file)
 
-    refs = [{"ref_id": k, "ann_id": 10 + k, "image_id": 1 + k % 2, "split": "train", "sentences": [{"sent": "left"}]} for k in range(4)]
+    refs = [
+        {"ref_id": k, "ann_id": 10 + k, "image_id": 1 + k % 2, "split": "train", "sentences": [{"sent": "left"}]}
+        for k in range(4)
+    ]
     return _attempts("refcoco", {"split": "train"}, {"instances": INSTANCE_FILE, "refs": pickle.dumps(refs, 2)})
 
 
 def visual_genome(_: Path) -> Callable[[Random], None]:
-    photos = [{"url": f"https://x/VG_100K/{k}.jpg", "width": WIDTH, "height": HEIGHT, "image_id": k, "coco_id": None} for k in (1, 2)]
+    photos = [
+        {"url": f"https://x/VG_100K/{k}.jpg", "width": WIDTH, "height": HEIGHT, "image_id": k, "coco_id": None} for k in (1, 2)
+    ]
     regions = [{"region_id": 20 + k, **BOX, "phrase": ["a", "b"] if k else "a", "mask": mask} for k, mask in enumerate(MASKS)]
     old = [{"id": 30 + k, **BOX, "phrase": "old"} for k in range(2)]
     splits = {"train": [1, 2]}
@@ -177,7 +204,9 @@ def visual_genome(_: Path) -> Callable[[Random], None]:
 
 
 def _genome(content: str, key: str, record: dict[str, Any]) -> Callable[[Random], None]:
-    photos = [{"url": f"https://x/VG_100K/{k}.jpg", "width": WIDTH, "height": HEIGHT, "image_id": k, "coco_id": 7} for k in (1, 2)]
+    photos = [
+        {"url": f"https://x/VG_100K/{k}.jpg", "width": WIDTH, "height": HEIGHT, "image_id": k, "coco_id": 7} for k in (1, 2)
+    ]
     listed = [{"image_id": 1, key: [record]}, {"image_id": 2, key: [record]}]
     return _attempts("visual_genome", {"content": content}, {"image_data": photos, "regions": listed})
 
@@ -202,10 +231,22 @@ def genome_questions(_: Path) -> Callable[[Random], None]:
 def genome_grit(_: Path) -> Callable[[Random], None]:
     photos = [{"url": f"https://x/VG_100K/{k}.jpg", "width": WIDTH, "height": HEIGHT, "image_id": k} for k in (1, 2)]
     captions = [{"id": k, "image_id": 1 + k % 2, "bbox": [1, 2, 3, 4], "caption": "cup"} for k in range(4)]
-    return _attempts("visual_genome", {"content": "grit"}, {"image_data": photos, "regions": {"images": IMAGES, "annotations": captions}})
+    return _attempts(
+        "visual_genome", {"content": "grit"}, {"image_data": photos, "regions": {"images": IMAGES, "annotations": captions}}
+    )
 
 
-_ROWS = [{"image": f"{k}.jpg", "boxes": [[1, 2, 9, 8], [0, 0, 3.5, 4]], "phrases": ["a cup", ["x", "y"]], "id": k, "w": WIDTH, "h": HEIGHT} for k in (1, 2)]
+_ROWS = [
+    {
+        "image": f"{k}.jpg",
+        "boxes": [[1, 2, 9, 8], [0, 0, 3.5, 4]],
+        "phrases": ["a cup", ["x", "y"]],
+        "id": k,
+        "w": WIDTH,
+        "h": HEIGHT,
+    }
+    for k in (1, 2)
+]
 _COLUMNS = {"image_id": "id", "width": "w", "height": "h"}
 
 
@@ -214,7 +255,22 @@ def table_json(_: Path) -> Callable[[Random], None]:
     return _attempts("table", _COLUMNS, {"table": _ROWS}, {"table": lines})
 
 
-def photo() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (WIDTH, HEIGHT), (9, 8, 7)).save(buffer, "JPEG")
-    return buffer.getvalue()
+def windows(_: Path) -> Callable[[Random], None]:
+    """A large COCO file is decoded some bytes at a time: it must not matter how many."""
+    many = {**INSTANCE_FILE, "annotations": INSTANCES * 3, "info": "}, {"}
+    valid = json.dumps(many).encode()
+
+    def attempt(random: Random) -> None:
+        file = AnnotationFile("annotations.json", memoryview(damaged_json(valid, random)))
+        try:
+            whole = decode(file, with_masks=True)
+        except AnnotationError:
+            with pytest.raises(AnnotationError):
+                decode(file, with_masks=True, window_bytes=random.choice((1, 40, 300)))
+            raise
+        pieces = decode(file, with_masks=True, window_bytes=random.choice((1, 40, 300)))
+        assert pieces.categories == whole.categories
+        assert pieces.images.file_name == whole.images.file_name
+        assert all(np.array_equal(pieces.regions[name], column, equal_nan=True) for name, column in whole.regions.items())
+
+    return attempt

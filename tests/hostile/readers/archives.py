@@ -28,7 +28,9 @@ def zip_of(files: dict[str, bytes], method: int, *, zip64: bool = False) -> byte
     with zipfile.ZipFile(stream, "w", method) as archive:
         archive.comment = b"end"
         for name, data in files.items():
-            with archive.open(zipfile.ZipInfo(name), "w", force_zip64=zip64) as member:
+            info = zipfile.ZipInfo(name)
+            info.compress_type = method
+            with archive.open(info, "w", force_zip64=zip64) as member:
                 member.write(data)
     return stream.getvalue()
 
@@ -40,7 +42,11 @@ def tar_of(files: dict[str, bytes], form: int) -> bytes:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
-        for name, kind, target in (("link", tarfile.SYMTYPE, "a/one.txt"), ("hard", tarfile.LNKTYPE, "a/one.txt"), ("d", tarfile.DIRTYPE, "")):
+        for name, kind, target in (
+            ("link", tarfile.SYMTYPE, "a/one.txt"),
+            ("hard", tarfile.LNKTYPE, "a/one.txt"),
+            ("d", tarfile.DIRTYPE, ""),
+        ):
             info = tarfile.TarInfo(name)
             info.type, info.linkname = kind, target
             archive.addfile(info)
@@ -77,7 +83,7 @@ def zips(folder: Path) -> Callable[[Random], None]:
 
     def attempt(random: Random) -> None:
         data = damaged(random.choice(valid), random, valid)
-        if random.random() < 0.5:  # noqa: PLR2004  (half of them: fields of records, where bytes alone rarely hit)
+        if random.random() < 0.5:
             data = _with_fields(data, random)
         path.write_bytes(data)
         _read_all(path, spool)
@@ -88,7 +94,9 @@ def zips(folder: Path) -> Callable[[Random], None]:
 def _with_fields(data: bytes, random: Random) -> bytes:
     """Other numbers in the fixed fields of a local header, a central one or an end record."""
     value = bytearray(data)
-    signature, size = random.choice(((b"PK\x03\x04", 30), (b"PK\x01\x02", 46), (b"PK\x05\x06", 22), (b"PK\x06\x06", 56), (b"PK\x06\x07", 20)))
+    signature, size = random.choice(
+        ((b"PK\x03\x04", 30), (b"PK\x01\x02", 46), (b"PK\x05\x06", 22), (b"PK\x06\x06", 56), (b"PK\x06\x07", 20))
+    )
     places = [found.start() for found in re.finditer(re.escape(signature), data)]
     if places:
         at, width = random.choice(places) + random.randrange(4, size - 1), random.choice((2, 4, 8))
@@ -105,8 +113,8 @@ def tars(folder: Path) -> Callable[[Random], None]:
     spool.mkdir()
 
     def attempt(random: Random) -> None:
-        data = damaged(random.choice(headers if random.random() < 0.3 else valid), random, headers)  # noqa: PLR2004
-        if random.random() < 0.7:  # noqa: PLR2004  (else most end at the first checksum)
+        data = damaged(random.choice(headers if random.random() < 0.3 else valid), random, headers)
+        if random.random() < 0.7:
             data = resealed_tar(data)
         path.write_bytes(data)
         with warnings.catch_warnings():

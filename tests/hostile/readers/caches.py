@@ -17,7 +17,7 @@ from PIL import Image
 from pycocotools import mask as pycoco
 
 from hostile.mutation import EDGES, damaged, damaged_json
-from hostile.readers.annotations import FOLDERS, judge
+from hostile.readers.annotations import judge
 from regioncache.cache.index import CacheIndex, ShardEntry, SidecarEntry, read_index, write_index
 from regioncache.cache.offsets import build_offsets, offsets_path, open_offsets, record_names
 from regioncache.cache.open_rows import open_rows
@@ -59,7 +59,11 @@ def _sha256(data: bytes) -> str:
 
 def _use(path: Path, random: Random) -> None:
     """Every row in one of the ways that training reads it."""
-    image, masks, io_ = random.choice(("uint8", "bytes", None)), random.choice(("rle", "rle", "rle", None, None, "dense", "dense", "lowres")), random.choice(("mmap", "pread"))
+    image, masks, io_ = (
+        random.choice(("uint8", "bytes", None)),
+        random.choice(("rle", "rle", "rle", None, None, "dense", "dense", "lowres")),
+        random.choice(("mmap", "pread")),
+    )
     dataset = ParquetRegionDataset(path, image=image, masks=masks, io=io_)
     assert len(dataset) < 1 << 40
     for row in range(min(len(dataset), ROWS + 1)):
@@ -73,7 +77,9 @@ def _use(path: Path, random: Random) -> None:
 def shards(folder: Path) -> Callable[[Random], None]:
     """A damaged Parquet file without offsets, mapped, read through row groups, and opened as a dataset."""
     mapped = write_samples(folder / "samples" / "part-00000-of-00001.parquet", _rows()).read_bytes()
-    pq.write_table(pq.read_table(folder / "samples/part-00000-of-00001.parquet"), folder / "rewritten.parquet", compression="zstd")
+    pq.write_table(
+        pq.read_table(folder / "samples/part-00000-of-00001.parquet"), folder / "rewritten.parquet", compression="zstd"
+    )
     rewritten = (folder / "rewritten.parquet").read_bytes()
     path = folder / "samples" / "part-00000-of-00001.parquet"
     offsets_path(path).unlink()
@@ -133,7 +139,7 @@ def offsets(folder: Path) -> Callable[[Random], None]:
 
     def attempt(random: Random) -> None:
         value = damaged(good, random)
-        forged = random.random() < 0.5  # noqa: PLR2004  (half)
+        forged = random.random() < 0.5
         if forged:
             records = np.frombuffer(good[128:], np.int64).copy()
             for _ in range(random.choice((1, 2, 5))):
@@ -157,15 +163,21 @@ def index(folder: Path) -> Callable[[Random], None]:
     entry = ShardEntry(path.name, ROWS, path.stat().st_size, _sha256(path.read_bytes()))
     (folder / "stats.json").write_bytes(b"{}")
     small = {"stats.json": _sha256(b"{}")}
-    made = CacheIndex("made", "train", "k", [entry], counts={"images": 3}, licence={"images": "x"}, archives_dir="../a", small_files=small)
+    made = CacheIndex(
+        "made", "train", "k", [entry], counts={"images": 3}, licence={"images": "x"}, archives_dir="../a", small_files=small
+    )
     write_index(folder, made)
     whole = (folder / "index.json").read_bytes()
     body = whole[: whole.rindex(b',\n "~sha256"')]
-    with_sidecar = json.dumps({**json.loads(body + b"}"), "tokens": {"byt5": {"key": "k", "shards": []}}}, indent=1).encode().removesuffix(b"\n}")
+    with_sidecar = (
+        json.dumps({**json.loads(body + b"}"), "tokens": {"byt5": {"key": "k", "shards": []}}}, indent=1)
+        .encode()
+        .removesuffix(b"\n}")
+    )
 
     def attempt(random: Random) -> None:
         data = damaged(whole, random)
-        if random.random() < 0.7:  # noqa: PLR2004  (most; else the seal refuses them all)
+        if random.random() < 0.7:
             some = damaged_json(random.choice((body, with_sidecar)) + b"}", random)
             some = some.rstrip().removesuffix(b"}")
             data = some + b',\n "~sha256": "%s"\n}\n' % _sha256(some).encode()

@@ -17,10 +17,36 @@ if TYPE_CHECKING:
 
 CATALOG = Path(__file__).resolve().parents[3] / "workflow/catalog"
 _PIECES = (
-    b"!!python/object/apply:os.system [id]", b"&a [*a]", b"<<: *b", b"2020-99-99", b"!!int 'x'", b"? [a]\n: b", b"%YAML 9", b"---\n---", b"\x00",
-    b"\xff", b"!!binary '@'", b"0o9", b"1_0:99", b"!!timestamp x", b"{" * 300, b"[" * 300, b"!!set {a}", b"!!float x", b"!!bool x", b"\xed\xa0\x80",
-    b"2001-12-14t21:59:43.10-99:99", b"!!omap [1]", b"!!null x", b"{? {a: 1} : 1}", b".inf", b"9" * 5000, b"0x", b"- - -", b"\xe2\x80\xa8",
-)  # fmt: skip
+    b"!!python/object/apply:os.system [id]",
+    b"&a [*a]",
+    b"<<: *b",
+    b"2020-99-99",
+    b"!!int 'x'",
+    b"? [a]\n: b",
+    b"%YAML 9",
+    b"---\n---",
+    b"\x00",
+    b"\xff",
+    b"!!binary '@'",
+    b"0o9",
+    b"1_0:99",
+    b"!!timestamp x",
+    b"{" * 300,
+    b"[" * 300,
+    b"!!set {a}",
+    b"!!float x",
+    b"!!bool x",
+    b"\xed\xa0\x80",
+    b"2001-12-14t21:59:43.10-99:99",
+    b"!!omap [1]",
+    b"!!null x",
+    b"{? {a: 1} : 1}",
+    b".inf",
+    b"9" * 5000,
+    b"0x",
+    b"- - -",
+    b"\xe2\x80\xa8",
+)
 
 
 def catalog(folder: Path) -> Callable[[Random], None]:
@@ -31,9 +57,9 @@ def catalog(folder: Path) -> Callable[[Random], None]:
     path = folder / "entry.yaml"
 
     def attempt(random: Random) -> None:
-        if random.random() < 0.4:  # noqa: PLR2004
+        if random.random() < 0.4:
             data = damaged(random.choice(texts), random, texts)
-            if random.random() < 0.5:  # noqa: PLR2004
+            if random.random() < 0.5:
                 at = random.randrange(len(data) + 1)
                 data = data[:at] + random.choice(_PIECES) + data[at:]
         else:
@@ -49,17 +75,21 @@ def _changed(tree: Any, random: Random) -> Any:
     holder = {"": tree}
     for _ in range(random.choice((1, 1, 2, 3))):
         place, key = holder, ""
-        while isinstance(place[key], dict | list) and place[key] and random.random() < 0.75:  # noqa: PLR2004
+        while isinstance(place[key], dict | list) and place[key] and random.random() < 0.75:
             place[key] = place[key].copy()
             place = place[key]
             key = random.choice(list(place) if isinstance(place, dict) else range(len(place)))
-        if place is not holder and isinstance(place, dict) and random.random() < 0.2:  # noqa: PLR2004
-            new = random.choice(("", "x", "kind", 1, None, True, 1.5, "../x", "numbers", "stream", "shards", "a.b", "a[0]", "`$", "[...]"))
+        if place is not holder and isinstance(place, dict) and random.random() < 0.2:
+            new = random.choice(
+                ("", "x", "kind", 1, None, True, 1.5, "../x", "numbers", "stream", "shards", "a.b", "a[0]", "`$", "[...]")
+            )
             place[new] = place.pop(key)
-        elif place is not holder and random.random() < 0.2:  # noqa: PLR2004
+        elif place is not holder and random.random() < 0.2:
             del place[key]
         else:
-            place[key] = random.choice((*VALUES, [0, 3], [3, 0], [0, 10**6], "a/{n}", "a/{n:09d}", "{n:0d}", "https://x/{n}", "zip", "folder"))
+            place[key] = random.choice(
+                (*VALUES, [0, 3], [3, 0], [0, 10**6], "a/{n}", "a/{n:09d}", "{n:0d}", "https://x/{n}", "zip", "folder")
+            )
     return holder[""]
 
 

@@ -42,7 +42,7 @@ def jpegs(_: Path) -> Callable[[Random], None]:
 
     def attempt(random: Random) -> None:
         data = damaged(random.choice(valid), random, valid)
-        if random.random() < 0.3:  # noqa: PLR2004  (what no decoder is asked about)
+        if random.random() < 0.3:
             structure = read_jpeg_structure(data)
             assert structure.height > 0
             assert structure.width > 0
@@ -63,14 +63,37 @@ def pngs(_: Path) -> Callable[[Random], None]:
 
 def other_formats(_: Path) -> Callable[[Random], None]:
     """Damaged files of the formats that archives hold now and then, and of those that nobody should send."""
-    kinds = ("WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "PCX", "SGI", "DDS", "MPO", "JPEG2000", "EPS", "MSP", "XBM", "DIB", "BLP", "ICNS", "AVIF", "QOI")
+    kinds = (
+        "WEBP",
+        "GIF",
+        "BMP",
+        "TIFF",
+        "PPM",
+        "TGA",
+        "ICO",
+        "PCX",
+        "SGI",
+        "DDS",
+        "MPO",
+        "JPEG2000",
+        "EPS",
+        "MSP",
+        "XBM",
+        "DIB",
+        "BLP",
+        "ICNS",
+        "AVIF",
+        "QOI",
+    )
     Image.init()
     modes = {"MSP": "1", "XBM": "1", "BLP": "P"}
     valid = [encoded(kind, modes.get(kind, "RGB")) for kind in kinds if kind in Image.SAVE]
-    valid += [encoded("TIFF", compression=kind) for kind in ("tiff_lzw", "jpeg", "tiff_deflate", "packbits")] + [encoded("WEBP", lossless=True, exif=_exif())]
+    valid += [encoded("TIFF", compression=kind) for kind in ("tiff_lzw", "jpeg", "tiff_deflate", "packbits")] + [
+        encoded("WEBP", lossless=True, exif=_exif())
+    ]
 
     def attempt(random: Random) -> None:
-        judge(damaged(random.choice(valid), random, valid if random.random() < 0.2 else ()), random)  # noqa: PLR2004
+        judge(damaged(random.choice(valid), random, valid if random.random() < 0.2 else ()), random)
 
     return attempt
 

@@ -29,7 +29,10 @@ def tsv(_: Path) -> Callable[[Random], None]:
         "captions": [[{"caption": "a cup è", "conf": 0.5}, {"caption": "x"}]] * 4,
         "scores": [[{"clip_score": 0.3}]] * 4,
     }
-    lines = {name: [f"{key}\t{json.dumps(one)}\n".encode() for key, one in zip(keys, some, strict=True)] for name, some in values.items()}
+    lines = {
+        name: [f"{key}\t{json.dumps(one)}\n".encode() for key, one in zip(keys, some, strict=True)]
+        for name, some in values.items()
+    }
 
     def attempt(random: Random) -> None:
         chosen = {name: list(some) for name, some in lines.items()}
@@ -44,9 +47,11 @@ def tsv(_: Path) -> Callable[[Random], None]:
             case 2 | 3:
                 some[at] = key + b"\t" + damaged_json(value, random) + b"\n"
             case _:  # tabs, line ends and blanks where none should be
-                some[at] = some[at].replace(random.choice((b" ", b"\t", b"-", b"\n", b'"')), random.choice((b"\t", b"\r", b"\n", b"\x00", b"  ", b"")))
+                some[at] = some[at].replace(
+                    random.choice((b" ", b"\t", b"-", b"\n", b'"')), random.choice((b"\t", b"\r", b"\n", b"\x00", b"  ", b""))
+                )
         files = {name: AnnotationFile(f"{name}.tsv", memoryview(b"".join(one))) for name, one in chosen.items()}
-        if random.random() < 0.6:  # noqa: PLR2004  (most)
+        if random.random() < 0.6:
             files |= {f"{name}_lineidx": _index(one, random, f"{name}.tsv") for name, one in chosen.items()}
         judge(sa1b, files, sa1b.Options(), lambda row, name: _window(files, row, name))
 
@@ -61,9 +66,9 @@ def _window(files: dict[str, AnnotationFile], row: dict[str, Any], name: str) ->
 
 def _index(lines: list[bytes], random: Random, name: str) -> AnnotationFile:
     starts = np.cumsum([0, *map(len, lines)])[:-1]
-    binary = random.random() < 0.5  # noqa: PLR2004  (half)
+    binary = random.random() < 0.5
     data = starts.astype("<u8").tobytes() if binary else b"".join(b"%d\n" % one for one in starts)
-    if random.random() < 0.3:  # noqa: PLR2004  (some)
+    if random.random() < 0.3:
         data = damaged(data, random)
     return AnnotationFile(name.replace(".tsv", ".lineidx.8b" if binary else ".lineidx"), data)
 
@@ -82,28 +87,47 @@ _IMAGES = b"""ImageID,Subset,OriginalURL,Title,Rotation
 two lines",90.0
 ffffffffffffffff,train,http://x/2.jpg,b,
 """
-_CLASSES = b"/m/01,Cup\n/m/02,\"Cat, big\"\n"
+_CLASSES = b'/m/01,Cup\n/m/02,"Cat, big"\n'
 
 
 def openimages_csv(_: Path) -> Callable[[Random], None]:
     """Damaged tables of boxes, masks, images and classes, and damaged PNG masks."""
     valid = {"boxes": _BOXES, "masks": _MASKS, "images": _IMAGES, "classes": _CLASSES}
-    fields = (b"", b",", b'"', b"\n", b"\r", b"nan", b"inf", b"-1", b"1e308", b"1e999", b"0x1", b"\x00", b"\xff", b"/m/01", b"45", b"-90", b"1" * 400, b"ImageID")
+    fields = (
+        b"",
+        b",",
+        b'"',
+        b"\n",
+        b"\r",
+        b"nan",
+        b"inf",
+        b"-1",
+        b"1e308",
+        b"1e999",
+        b"0x1",
+        b"\x00",
+        b"\xff",
+        b"/m/01",
+        b"45",
+        b"-90",
+        b"1" * 400,
+        b"ImageID",
+    )
     pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
     pixels[3:9, 4:20] = 255
     picture = png(pixels)
 
     def attempt(random: Random) -> None:
-        some = {name: one for name, one in valid.items() if name in ("boxes", "classes") or random.random() < 0.7}  # noqa: PLR2004
+        some = {name: one for name, one in valid.items() if name in ("boxes", "classes") or random.random() < 0.7}
         name = random.choice(sorted(some))
-        if random.random() < 0.4:  # noqa: PLR2004
+        if random.random() < 0.4:
             some[name] = damaged(some[name], random, list(valid.values()))
         else:
             parts = some[name].split(b",")
             for _ in range(random.randint(1, 3)):
                 parts[random.randrange(len(parts))] = random.choice(fields)
             some[name] = b",".join(parts)
-        mask = damaged(picture, random) if random.random() < 0.3 else picture  # noqa: PLR2004
+        mask = damaged(picture, random) if random.random() < 0.3 else picture
         files = {key: AnnotationFile(f"{key}.csv", memoryview(one)) for key, one in some.items()}
         rotation = "apply" if "images" in some else "ignore"
         options = openimages.Options(rotation=rotation)

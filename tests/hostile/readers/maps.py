@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SIZE = MapSize(12, 17, "the photo", "map_size_mismatch")
 
+
 def png(pixels: NDArray[np.uint8], mode: str | None = None, **options: object) -> bytes:
     """A PNG file."""
     buffer = io.BytesIO()
@@ -42,7 +43,9 @@ def maps(_: Path) -> Callable[[Random], None]:
 
     def attempt(random: Random) -> None:
         data = damaged_png(random.choice(valid), random, valid)
-        read = random.choice((lambda one, size: grey_map(one, "a map", size), lambda one, size: rgb_map(one, "a map", size), png_ids))
+        read = random.choice(
+            (lambda one, size: grey_map(one, "a map", size), lambda one, size: rgb_map(one, "a map", size), png_ids)
+        )
         found = read(data, SIZE)
         assert found.shape == SIZE[:2]
         if found.dtype == np.uint32:

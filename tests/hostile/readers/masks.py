@@ -12,7 +12,7 @@ from hostile.mutation import EDGES, damaged
 from regioncache.errors import BadRecordError
 from regioncache.geometry import FRAMES
 from regioncache.masks import decode_rles, low_res_rles, mask_areas, mask_boxes, to_rle
-from regioncache.rle import decode_runs, encode_runs
+from regioncache.rle import decode_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,12 @@ def run_lengths(_: Path) -> Callable[[Random], None]:
 
     def attempt(random: Random) -> None:
         height, width = random.choice(SIZES)
-        size = random.choice(([height, width], [height, width], [height, width], [width, height], random.choice(_NUMBERS), [1e3, None]))
-        mask = np.asfortranarray(np.frombuffer(random.randbytes(height * width), np.uint8).reshape(height, width) < random.randrange(256))
+        size = random.choice(
+            ([height, width], [height, width], [height, width], [width, height], random.choice(_NUMBERS), [1e3, None])
+        )
+        mask = np.asfortranarray(
+            np.frombuffer(random.randbytes(height * width), np.uint8).reshape(height, width) < random.randrange(256)
+        )
         valid = pycoco.encode(mask.view(np.uint8))["counts"]
         counts: Any = damaged(valid, random, [valid])
         kind = random.randrange(4)
@@ -39,7 +43,7 @@ def run_lengths(_: Path) -> Callable[[Random], None]:
             counts = decode_runs([valid]).lengths.tolist()
             for _ in range(random.choice((0, 1, 3))):
                 counts.insert(random.randrange(len(counts) + 1), random.choice(_NUMBERS))
-        elif random.random() < 0.3:  # noqa: PLR2004  (numbers of many groups)
+        elif random.random() < 0.3:
             at = random.randrange(len(counts) + 1)
             counts = counts[:at] + bytes(random.choices(range(80, 112), k=random.randrange(1, 13))) + b"0" + counts[at:]
         judge({"size": size, "counts": counts}, height, width)
@@ -86,9 +90,9 @@ def unjudged_strings(_: Path) -> Callable[[Random], None]:
 
     def attempt(random: Random) -> None:
         height, width = random.choice(SIZES)
-        mask = np.asfortranarray(np.frombuffer(random.randbytes(height * width), np.uint8).reshape(height, width) < 128)  # noqa: PLR2004
+        mask = np.asfortranarray(np.frombuffer(random.randbytes(height * width), np.uint8).reshape(height, width) < 128)
         valid = pycoco.encode(mask.view(np.uint8))["counts"]
-        some = [damaged(valid, random, [valid]) if random.random() < 0.5 else valid for _ in range(random.randrange(4))]  # noqa: PLR2004
+        some = [damaged(valid, random, [valid]) if random.random() < 0.5 else valid for _ in range(random.randrange(4))]
         for use in (lambda: decode_rles(some, height, width), lambda: low_res_rles(some, height, width, FRAMES["sam"])):
             with contextlib.suppress(BadRecordError):
                 use()

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from random import Random
 
 REFS = [
-    {"ref_id": k, "ann_id": 10 + k, "image_id": 1 + k % 2, "split": split, "file_name": "x_1.jpg", "sentences": [{"sent": "left è"}] * 2}
+    {
+        "ref_id": k,
+        "ann_id": 10 + k,
+        "image_id": 1 + k % 2,
+        "split": split,
+        "file_name": "x_1.jpg",
+        "sentences": [{"sent": "left è"}] * 2,
+    }
     for k, split in enumerate(("train", "val", "testA", "testAB"))
 ]
 PLAIN = (list, dict, tuple, set, str, bytes, int, float, bool, type(None))

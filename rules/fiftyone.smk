@@ -1,0 +1,47 @@
+# Open Images through FiftyOne's downloader, in an environment of its own, for the entry openimages_fiftyone.
+#     in:  envs/fiftyone.txt
+#     out: .data/fiftyone/<split>: data/, labels/, metadata/
+import importlib.util
+
+
+rule install_fiftyone:
+    input:
+        "envs/fiftyone.txt",
+    output:
+        touch(".venv-fiftyone/ready"),
+    log:
+        "logs/fiftyone/install.log",
+    benchmark:
+        "logs/fiftyone/install.tsv"
+    conda:
+        "../envs/regioncache.yaml"
+    resources:
+        downloads=1,
+        mem_mb=1000,
+        disk_mb=1500,
+        runtime=30,
+    shell:
+        "{{ python -m venv .venv-fiftyone && .venv-fiftyone/bin/python -m pip install --quiet --disable-pip-version-check --no-input"
+        " --requirement {input:q}; }} > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
+
+
+rule download_with_fiftyone:
+    input:
+        ".venv-fiftyone/ready",
+    output:
+        directory(".data/fiftyone/{split}"),
+    log:
+        "logs/fiftyone/{split}.log",
+    benchmark:
+        "logs/fiftyone/{split}.tsv"
+    conda:
+        "../envs/regioncache.yaml"
+    resources:
+        downloads=1,
+        mem_mb=4000,
+        runtime=2880,
+    params:
+        program=importlib.util.find_spec("regioncache.fetch.fiftyone").origin,
+    shell:
+        ".venv-fiftyone/bin/python -P {params.program:q} {output:q} --split {wildcards.split:q}"
+        " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
