@@ -15,6 +15,7 @@ validate(config, "workflow/schemas/config.schema.yaml")
 
 include: "rules/common.smk"
 include: "rules/fetch.smk"
+include: "rules/fiftyone.smk"
 include: "rules/convert.smk"
 include: "rules/encode.smk"
 include: "rules/publish.smk"

@@ -209,7 +209,8 @@ def local_archive(wildcards):
     place = Path(archive.local).expanduser()
     if archive.urls and not place.exists():
         return []  # then it comes from its urls
-    if archive.kind == "folder" and place.is_dir():
+    # A folder that a rule of ours made has a time stamp in it, which Snakemake looks at.
+    if archive.kind == "folder" and place.is_dir() and not (place / ".snakemake_timestamp").exists():
         place = max([place, *place.rglob("*")], key=lambda path: (path.lstat().st_mtime_ns, path))
     return [local(str(place))]
 

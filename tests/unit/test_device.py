@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from regioncache import ParquetRegionDataset, RegionCollator
 from regioncache.data.device import DeviceBatches, PixelFormat, to_device
-from regioncache.data.loader import RegionLoader
+from regioncache.data.loader import JointLoader, RegionLoader
 from regioncache.data.orders import RandomOrder
 from regioncache.data.pillow_resize import resize
 from regioncache.data.pixels import MEAN, STD, resize_exact
@@ -203,6 +203,35 @@ def test_the_state_counts_batches_used_not_those_taken_ahead(made: Path, used: i
     resumed = batches()
     resumed.load_state_dict(state)
     assert [batch["metadata_image_id"][:, 0].tolist() for batch in resumed] == whole[used:]
+
+
+@pytest.mark.parametrize("used", [1, 3])
+def test_a_joint_loaders_batches_are_moved_source_by_source_and_it_resumes(made: Path, used: int) -> None:
+    def batches(*, moved: bool = True) -> DeviceBatches | JointLoader:
+        loaders = {}
+        for name, size in (("many", 2), ("few", 3)):
+            dataset = ParquetRegionDataset(made, image="uint8")
+            loaders[name] = RegionLoader(dataset, OrderBatchSampler(RandomOrder(len(dataset), seed=size), size))
+        joint = JointLoader(loaders)
+        return DeviceBatches(joint, "cpu", PixelFormat(size_px=None), ahead=2) if moved else joint
+
+    plain, whole = list(batches(moved=False)), list(batches())
+    assert len(whole) == len(plain) == 4
+    for one, other in zip(whole, plain, strict=True):
+        for name in ("many", "few"):
+            expected = to_device(other[name], "cpu", PixelFormat(size_px=None))
+            torch.testing.assert_close(one[name]["pixel_values"], expected["pixel_values"], rtol=0, atol=0)
+            assert one[name]["metadata_image_id"].tolist() == other[name]["metadata_image_id"].tolist()
+    stopped = batches()
+    running = iter(stopped)
+    for _ in range(used):
+        next(running)
+    state = stopped.state_dict()
+    assert state["position"] == used
+    resumed = batches()
+    resumed.load_state_dict(state)
+    ids = [[batch[name]["metadata_image_id"].tolist() for name in ("many", "few")] for batch in resumed]
+    assert ids == [[batch[name]["metadata_image_id"].tolist() for name in ("many", "few")] for batch in whole[used:]]
 
 
 def test_an_error_of_the_loader_arrives() -> None:

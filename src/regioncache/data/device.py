@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ from regioncache.data.pixels import MEAN, STD
 from regioncache.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _FRAME_PX = 1024
 _CHANNELS = 3
@@ -135,7 +136,8 @@ class DeviceBatches:
 
     On CUDA the work runs on a stream of its own, beside the model's, and tensors that are not in pinned memory yet are
     pinned first (``DataLoader(pin_memory=True)`` does that in a thread). Elsewhere the same is done in turn.
-    Give a collator that reuses its memory (``buffers``) at least ``ahead + 2`` of them.
+    Give a collator that reuses its memory (``buffers``) at least ``ahead + 2`` of them. A batch may be a dict of batches, as
+    a ``JointLoader`` gives.
 
     Args:
         batches: such as a ``DataLoader`` with ``collate_fn=RegionCollator()``; iterated anew each time.
@@ -166,13 +168,14 @@ class DeviceBatches:
         return len(self.batches)  # type: ignore[arg-type]  # a loader has a length; of what has none, the error says so
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of a ``RegionLoader`` as it was after the batch that was last given, not after those taken ahead."""
-        state: dict[str, Any] = self.batches.state_dict()  # type: ignore[attr-defined]  # a RegionLoader's
-        return {**state, "position": state["position"] - self._waiting * state["global_batch"]}
+        """The state of a ``RegionLoader`` or a ``JointLoader`` after the batch that was last given, not after those taken ahead."""
+        state: dict[str, Any] = self.batches.state_dict()  # type: ignore[attr-defined]  # of one of the two
+        # One counts samples, the other steps.
+        return {**state, "position": state["position"] - self._waiting * state.get("global_batch", 1)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Let the next pass of a ``RegionLoader`` go on behind the state."""
-        self.batches.load_state_dict(state)  # type: ignore[attr-defined]  # a RegionLoader's
+        """Let the next pass of the loader go on behind the state."""
+        self.batches.load_state_dict(state)  # type: ignore[attr-defined]  # of one of the two
         self._waiting = 0
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -186,11 +189,17 @@ class DeviceBatches:
 
     def _start(self, batch: Mapping[str, Any]) -> _Started:
         if self._stream is None:
-            return _Started(to_device(batch, self.device, self.pixels), None)
-        pinned = {name: _pinned(value) for name, value in batch.items()}
+            return _Started(self._moved(batch), None)
         with torch.cuda.stream(self._stream):
-            moved = to_device(pinned, self.device, self.pixels, non_blocking=True)
-            return _Started(moved, self._stream.record_event())
+            return _Started(self._moved(batch), self._stream.record_event())
+
+    def _moved(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        if batch and all(isinstance(value, Mapping) for value in batch.values()):
+            return {source: self._moved(value) for source, value in batch.items()}
+        if self._stream is None:
+            return to_device(batch, self.device, self.pixels)
+        pinned = {name: _pinned(value) for name, value in batch.items()}
+        return to_device(pinned, self.device, self.pixels, non_blocking=True)
 
     def _finish(self, started: deque[_Started]) -> dict[str, Any]:
         batch, done = started.popleft()
@@ -198,10 +207,17 @@ class DeviceBatches:
         if done is not None:
             current = torch.cuda.current_stream(self.device)
             current.wait_event(done)
-            for value in batch.values():
-                if isinstance(value, torch.Tensor):
-                    value.record_stream(current)  # the memory was taken on the other stream
+            _record(batch, current)
         return batch
+
+
+def _record(batch: Mapping[str, Any], stream: torch.cuda.Stream) -> None:
+    """Say that a stream uses the batch, whose memory was taken on another."""
+    for value in batch.values():
+        if isinstance(value, torch.Tensor):
+            value.record_stream(stream)
+        elif isinstance(value, Mapping):
+            _record(value, stream)
 
 
 def _pinned(value: object) -> object:

@@ -117,9 +117,12 @@ class RowMaker:
 
     def _load_image(self, place: Place, rotate_ccw: int) -> StoredImage:
         options = self._options
+        policy = options.storage
+        if policy == "reference":  # the archive's own bytes lie the wrong way round where the image is to be turned
+            policy = "auto" if rotate_ccw else "none"
         return store_image(
             self._archives["images"][place.part].read(place.member),
-            policy="none" if options.storage == "reference" else options.storage,
+            policy=policy,
             frame_px=options.frame_px,
             check=options.check,
             max_pixels=options.max_pixels,
@@ -141,7 +144,7 @@ class RowMaker:
         _check_size(image.height, image.width)
 
     def _count(self, regions: Regions, image: StoredImage) -> None:
-        storage = "reference" if self._options.storage == "reference" else image.storage
+        storage = "reference" if self._is_reference(image) else image.storage
         self.report.count("images")
         self.report.count("images_without_regions", not len(regions.region_id))
         self.report.count("regions", len(regions.region_id))
@@ -151,8 +154,11 @@ class RowMaker:
         self.report.count(f"storage_{storage}")
         self.report.count("exif_orientation_ignored", image.exif_orientation != 1)
 
+    def _is_reference(self, image: StoredImage) -> bool:
+        return self._options.storage == "reference" and image.storage == "none"
+
     def _image_fields(self, file_name: str, place: Place, image: StoredImage) -> dict[str, Any]:
-        reference = self._options.storage == "reference"
+        reference = self._is_reference(image)
         return {
             "image": {"bytes": image.data, "path": file_name},
             "image_storage": "reference" if reference else image.storage,
