@@ -31,11 +31,12 @@ GROUPS = (
     "conversion",
     "annotations",
     "openimages",
+    "streams",
     "order",
     "loading",
 )
-_FULL = Scale(1000, Pace(5, 0.15), {"1M": 245, "10M": 2442}, 4096, 60_000, 400, 350_000, 14_600_000, 100_000_000)
-_QUICK = Scale(24, Pace(1, 0.0), {"1M": 3, "10M": 5}, 64, 256, 6, 30, 20_000, 2_000_000)
+_FULL = Scale(1000, Pace(5, 0.15), {"1M": 245, "10M": 2442}, 4096, 60_000, 400, 350_000, 14_600_000, 10_000, 100_000_000)
+_QUICK = Scale(24, Pace(1, 0.0), {"1M": 3, "10M": 5}, 64, 256, 6, 30, 20_000, 40, 2_000_000)
 
 
 def main(arguments: Sequence[str]) -> None:

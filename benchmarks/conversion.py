@@ -107,6 +107,8 @@ def _decoded(text: bytes) -> Any:  # noqa: ANN401  (whatever the file holds)
     if text.startswith(b"\x80"):
         return pickle.loads(text)  # noqa: S301  (written by this run)
     lines = text.splitlines()
+    if b"\t" in lines[0]:
+        return [json.loads(line.partition(b"\t")[2]) for line in lines]
     if text[:1] not in (b"{", b"["):
         return list(csv.reader(text.decode().splitlines()))
     return [json.loads(line) for line in lines] if len(lines) > 1 else json.loads(text)

@@ -45,12 +45,14 @@ def make_sets(examples: Sequence[Example], folder: Path) -> dict[str, MadeSet]:
     _pack(folder / "photos.zip", photos)
     _pack(folder / "visual_genome.zip", {f"VG_100K/{one.image_id}.jpg": one.jpeg for one in examples})
     _pack(folder / "openimages.zip", {f"{one.image_id:016x}.jpg": one.jpeg for one in examples})
+    _pack(folder / "sa1b.zip", {f"sa_{one.image_id}.jpg": one.jpeg for one in examples})
     makers: dict[str, Callable[[Sequence[Example]], dict[str, bytes]]] = {
         "coco_instance": lambda some: {"annotations": _instances(some)},
         "coco_captions": lambda some: {"annotations": _captions(some)},
         "objects365": lambda some: {"annotations": _boxes(some)},
         "v3det": lambda some: {"annotations": _boxes(some)},
         "openimages": _open_images,
+        "sa1b": sa1b_lines,
         "visual_genome": _visual_genome,
         "refcoco": _refcoco,
         "table": lambda some: {"table": _json_lines(some)},
@@ -77,7 +79,7 @@ def make_sets(examples: Sequence[Example], folder: Path) -> dict[str, MadeSet]:
 
 
 def _entry(kind: str, files: Sequence[str] | dict[str, bytes], folders: Sequence[str]) -> Dataset:
-    photos = f"{kind}.zip" if kind in ("openimages", "visual_genome") else "photos.zip"
+    photos = f"{kind}.zip" if kind in ("openimages", "sa1b", "visual_genome") else "photos.zip"
     archives = {"photos": Archive(path=photos, kind="zip", local=photos)}
     for file in files:
         archives[file] = Archive(path=f"{kind}.{file}", kind="file", local=f"{kind}.{file}")
@@ -269,6 +271,22 @@ def _png(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()
+
+
+def sa1b_lines(examples: Sequence[Example]) -> dict[str, bytes]:
+    """The masks and the captions of images as SA1B-Cap has them, a line per region each."""
+    annotations, captions = [], []
+    for one, k, _, box in _regions(examples):
+        region_id, size = int(one.region_id[k]), list(one.size_hw)
+        key = f"{one.image_id}-{k}-{region_id}"
+        mask = {"size": size, "counts": one.counts[k].decode()}
+        record = {"id": region_id, "bbox": box, "area": float(one.area[k]), "image_size": size, "segmentation": mask}
+        annotations.append(f"{key}\t{json.dumps({**record, **_SAM})}\n")
+        captions.append(f"{key}\t{json.dumps([{'caption': one.phrases[k], 'conf': 0.5}])}\n")
+    return {"annotations": "".join(annotations).encode(), "captions": "".join(captions).encode()}
+
+
+_SAM = {"predicted_iou": 0.97, "stability_score": 0.96, "crop_box": [0, 0, 640, 480], "point_coords": [[320.5, 240.5]]}
 
 
 def _open_images(examples: Sequence[Example]) -> dict[str, bytes]:

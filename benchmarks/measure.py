@@ -79,6 +79,7 @@ class Scale:
         build_images: of the drawn archives.
         annotation_images: of the large detection file.
         openimages_boxes: of the large CSV.
+        stream_images: of the large tar.
         order_indices: of every order.
     """
 
@@ -90,6 +91,7 @@ class Scale:
     build_images: int
     annotation_images: int
     openimages_boxes: int
+    stream_images: int
     order_indices: int
 
 

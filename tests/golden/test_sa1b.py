@@ -12,8 +12,12 @@ from PIL import Image
 from built_cache import build, sample_rows
 from regioncache import ParquetRegionDataset
 from regioncache.entries import load_dataset_entry
+from regioncache.errors import ArchiveError
 from regioncache.fetch.archive import fetch_archive
+from regioncache.sources import sa1b
+from regioncache.sources.reports import Report
 from regioncache.steps.paths import BuildPaths
+from regioncache.steps.publish import RejectBudget, publish_split
 from regioncache.steps.row_maker import ConvertOptions
 
 if TYPE_CHECKING:
@@ -62,16 +66,16 @@ def fetched(shared: Path, folder: Path, numbers: tuple[int, int], *files: str) -
         "splits": {"train": split},
     }
     (folder / "entry.yaml").write_text(yaml.safe_dump(entry))
-    paths = BuildPaths(
-        load_dataset_entry(folder / "entry.yaml"), "train", folder / "archives", folder / "work", folder / "cache"
-    )
+    paths = BuildPaths(load_dataset_entry(folder / "entry.yaml"), "train", folder / "archives", folder / "work", folder / "cache")
     for archive in paths.dataset.archives.values():
         fetch_archive(archive, paths.archives_dir / archive.path, log=lambda _: None)
     return paths
 
 
 def golden(shared: Path, variant: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((shared / "goldens/sca/expected/sa1b.json").read_text())["expected"][variant]["train"]
+    found: list[dict[str, Any]] = json.loads((shared / "goldens/sca/expected/sa1b.json").read_text())["expected"][variant][
+        "train"
+    ]
     return found
 
 
@@ -126,6 +130,30 @@ def test_a_photo_without_annotations_is_a_reject_and_the_others_stay(shared: Pat
     assert stats["rejects"] == {"annotation_missing": 1}
 
 
+def test_real_records_of_sa1b_become_regions_with_their_masks_and_published_areas(shared: Path) -> None:
+    for name in ("sa_1", "sa_560", "sa_3032002"):
+        record = json.loads((shared / f"samples/sa1b/annotation_fragments/{name}.json").read_bytes())
+        image, (annotation,) = record["image"], record["annotations"]
+        image_id, region_id = image["image_id"], annotation["id"]
+        size = [image["height"], image["width"]]
+        key = f"{image_id}-0-{region_id}"
+        lines = {
+            "annotations": f"{key}\t{json.dumps({**annotation, 'image_size': size})}\n",
+            "captions": f'{key}\t[{{"caption": "a thing", "conf": 0.9}}]\n',
+        }
+        row = {"image_id": image_id, "file_name": image["file_name"], "height": size[0], "width": size[1]}
+        report = Report()
+        found = sa1b.regions_of(row, lambda folder, *_, lines=lines: lines[folder].encode(), {}, report)
+        assert not report.rejects
+        assert found.region_id.tolist() == [region_id]
+        assert found.area.tolist() == [annotation["area"]]
+        assert found.counts == [annotation["segmentation"]["counts"].encode()]
+        # Their boxes end at the last pixel, and not behind it.
+        x, y, width, height = annotation["bbox"]
+        assert found.mask_box_xyxy.tolist() == [[x, y, x + width + 1, y + height + 1]]
+        assert found.scores["area_share"].tolist() == [annotation["area"] / (size[0] * size[1])]
+
+
 def test_line_indices_beside_the_files_change_nothing(shared: Path, tmp_path: Path) -> None:
     rows = []
     for files in (["annotations", "captions"], ["annotations", "captions", "captions_lineidx", "annotations_lineidx"]):
@@ -147,8 +175,10 @@ def test_the_cache_can_be_made_of_some_archives_and_grow(shared: Path, tmp_path:
     for archive in paths.dataset.archives.values():
         if "000000" in archive.path or "-0." in archive.path:
             (paths.archives_dir / archive.path).unlink()
-    with pytest.raises(Exception, match="sa_000000.tar"):
+    with pytest.raises(ArchiveError, match=r"sa_000000\.tar"):
         build(paths, options=options, shards=[0])  # a shard stands, but its archives are gone
     build(paths, options=options, shards=[1])
     assert len(ParquetRegionDataset(cache)) == len(expected) - len(in_first)
+    publish_split(paths, tokenizers=["byt5-sca-20"], frames=["sam"], budget=RejectBudget())  # of both, without any archive
+    assert_equal_rows(sample_rows(cache), expected)
     assert (cache / "samples" / "part-00000-of-00002.parquet").stat().st_mtime_ns == first.st_mtime_ns

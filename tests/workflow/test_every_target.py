@@ -19,7 +19,14 @@ from fault_server import serving
 from official.expected import byt5_ids
 from official.sets import BY_HAND, MAIN, Official, official_entry, pack_official, shipped_entry
 from pack_archives import write_entry
-from regioncache import ParquetRegionDataset, RegionCollator
+from regioncache import (
+    MixedDataset,
+    OrderBatchSampler,
+    ParquetRegionDataset,
+    RegionCollator,
+    RegionLoader,
+    WeightedMix,
+)
 from regioncache.__main__ import main
 from workspace import Workspace, make_workspace
 
@@ -232,6 +239,31 @@ def check_prompts(batch: Batch, place: int, row: Row) -> None:
         else:
             assert np.floor(x0) <= x <= x1
             assert np.floor(y0) <= y <= y1
+
+
+def test_visual_genome_and_sa1b_cap_train_together(targets: Targets) -> None:
+    caches = {name: targets.cache(name, "train") for name in ("visual_genome", "sa1b_cap")}
+    # Visual Genome has no masks: the collator says which are real.
+    sources = {
+        name: ParquetRegionDataset(path, tokens="byt5-sca-20", masks="rle" if name == "sa1b_cap" else None)
+        for name, path in caches.items()
+    }
+    mixed = MixedDataset(sources)
+    rows = {name: targets.official.split(name, "train").rows for name in caches}
+    assert len(mixed) == sum(map(len, rows.values()))
+    order = WeightedMix(mixed.lengths, {"visual_genome": 0.5, "sa1b_cap": 0.5}, stop="repeat", epoch_length=8, seed=1)
+    batches = OrderBatchSampler(order, batch_size=4)
+    seen: Counter[str] = Counter()
+    for batch in RegionLoader(mixed, batches, RegionCollator("pad", tensors="numpy")):
+        for place, (source, image_id) in enumerate(zip(batch["source"], batch["metadata_image_id"][:, 0].tolist(), strict=True)):
+            (row,) = [one for one in rows[source] if one.image_id == image_id]
+            found = batch["metadata_region_id"][place][batch["region_mask"][place]].tolist()
+            assert found == [one.region_id for one in row.regions]
+            assert list(batch["metadata_captions"][place]) == [one.phrases[0] for one in row.regions]
+            check_tokens(batch, place, row)
+            assert batch["has_masks"][place] == (source == "sa1b_cap")
+            seen[source] += 1
+    assert seen == {"visual_genome": 4, "sa1b_cap": 4}
 
 
 @pytest.mark.parametrize(("name", "split"), GUARDED)

@@ -52,10 +52,7 @@ VERBS = {
     ),
     "tokenizer": Verb(
         ("tokenizer", NAME, "byt5"),
-        tuple(
-            f".data/work/tokenizers/{NAME}/{name}"
-            for name in ("meta.json", "tokenizer.zip")
-        ),
+        tuple(f".data/work/tokenizers/{NAME}/{name}" for name in ("meta.json", "tokenizer.zip")),
     ),
     "tokenize": Verb(
         ("tokenize", ENTRY, "val", "1", NAME),

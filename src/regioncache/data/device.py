@@ -168,7 +168,7 @@ class DeviceBatches:
         return len(self.batches)  # type: ignore[arg-type]  # a loader has a length; of what has none, the error says so
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of a ``RegionLoader`` or a ``JointLoader`` after the batch that was last given, not after those taken ahead."""
+        """The state of a ``RegionLoader`` or ``JointLoader`` after the batch that was last given, not after those taken ahead."""
         state: dict[str, Any] = self.batches.state_dict()  # type: ignore[attr-defined]  # of one of the two
         # One counts samples, the other steps.
         return {**state, "position": state["position"] - self._waiting * state.get("global_batch", 1)}

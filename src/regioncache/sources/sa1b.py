@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from regioncache.archive import STORED, Member
 from regioncache.errors import BadRecordError
-from regioncache.masks import to_rle
+from regioncache.masks import compressed_rles
 from regioncache.sources.coco_records import Int64
 from regioncache.sources.json_values import NOT_DECODED
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
@@ -151,9 +151,9 @@ def _window(windows: Windows, image_id: int) -> Place:
 class _Region(NamedTuple):
     """One region that all files agree on."""
 
+    key: TsvKey
     annotation: _Annotation
     phrases: list[str]
-    counts: bytes
     scores: tuple[float, float, float]
 
 
@@ -166,13 +166,13 @@ def regions_of(row: Mapping[str, Any], read: ReadMember, _categories: Mapping[in
     for key in captions.keys() - annotations.keys():
         reader.reject(key, "region_annotation_missing", "a line of the captions has this key, and none of the annotations")
     regions = [reader.region(key, annotations[key], captions, scores) for key in annotations]
-    good = [one for one in regions if one is not None]
+    good, counts = reader.with_masks([one for one in regions if one is not None])
     made = make_regions(
         (row["height"], row["width"]),
         region_id=[one.annotation.id for one in good],
         published_box_xywh=[one.annotation.bbox for one in good],
         phrases=[one.phrases for one in good],
-        counts=[one.counts for one in good],
+        counts=counts,
         area=[one.annotation.area for one in good],
     )
     table = np.array([one.scores for one in good], np.float64).reshape(len(good), len(SCORES))
@@ -239,16 +239,20 @@ class _Reader:
         elif not all(map(math.isfinite, annotation.bbox)):
             self.reject(key, "box_invalid", f"its box is {annotation.bbox}")
         else:
-            return self._made(key, annotation, said, math.nan if scores is None else scores[key][0].clip_score)
+            confidence = math.nan if said[0].conf is None else said[0].conf
+            clip_score = math.nan if scores is None else scores[key][0].clip_score
+            share = annotation.area / (self._row["height"] * self._row["width"])
+            return _Region(key, annotation, [one.caption for one in said], (share, clip_score, confidence))
         return None
 
-    def _made(self, key: TsvKey, annotation: _Annotation, said: list[_Caption], clip_score: float) -> _Region | None:
-        height, width = self._row["height"], self._row["width"]
-        try:
-            counts = to_rle({"size": list(annotation.segmentation.size), "counts": annotation.segmentation.counts}, height, width)
-        except BadRecordError as error:
-            self.reject(key, error.reason, error.detail)
-            return None
-        confidence = math.nan if said[0].conf is None else said[0].conf
-        phrases = [one.caption for one in said]
-        return _Region(annotation, phrases, counts, (annotation.area / (height * width), clip_score, confidence))
+    def with_masks(self, regions: list[_Region]) -> tuple[list[_Region], list[bytes]]:
+        """The regions whose masks can be used, and their counts."""
+        rles = [(one.annotation.segmentation.size, one.annotation.segmentation.counts) for one in regions]
+        good, counts = [], []
+        for one, found in zip(regions, compressed_rles(rles, self._row["height"], self._row["width"]), strict=True):
+            if isinstance(found, BadRecordError):
+                self.reject(one.key, found.reason, found.detail)
+            else:
+                good.append(one)
+                counts.append(found)
+        return good, counts
