@@ -168,6 +168,19 @@ def streamed_mb(files):
     return sum(archive_mb(path) for path in paths if path in STREAMED)
 
 
+def travels_with_archive(wildcards):
+    """The group of a job that reads an archive or fetches one.
+
+    With a storage provider, such jobs share a machine, and an archive is fetched to it once: a shard of a stream is a group, and
+    so are all jobs of splits that read the same archives. Where all machines see one disk, there is no need for groups.
+    """
+    if workflow.storage_settings.default_storage_provider is None:
+        return None
+    if hasattr(wildcards, "archive"):
+        return None if local_archive(wildcards) else "shard" if wildcards.archive in STREAMED else "set"
+    return "shard" if hasattr(wildcards, "part") and is_streamed(wildcards.dataset, wildcards.split) else "set"
+
+
 def parse_memory_mb(dataset):
     """What decoding a dataset's annotation files takes."""
     return CATALOG[dataset].parse_memory_mb or 4000

@@ -14,6 +14,8 @@ rule list_guarded_images:
         "logs/leakage_guard.log",
     benchmark:
         "logs/leakage_guard.tsv"
+    group:
+        travels_with_archive
     conda:
         "../envs/regioncache.yaml"
     resources:
@@ -37,6 +39,8 @@ rule parse_annotations:
         "logs/{dataset}/{split}/parse.log",
     benchmark:
         "logs/{dataset}/{split}/parse.tsv"
+    group:
+        travels_with_archive
     conda:
         "../envs/regioncache.yaml"
     resources:
@@ -89,6 +93,8 @@ rule convert_shard:
     benchmark:
         "logs/{dataset}/{split}/convert/{part}.tsv"
     priority: 20
+    group:
+        travels_with_archive
     conda:
         "../envs/regioncache.yaml"
     resources:

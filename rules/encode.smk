@@ -46,6 +46,8 @@ rule tokenize_shard:
         "logs/{dataset}/{split}/tokens/{name}/{part}.log",
     benchmark:
         "logs/{dataset}/{split}/tokens/{name}/{part}.tsv"
+    group:
+        travels_with_archive
     conda:
         "../envs/regioncache.yaml"
     resources:
@@ -73,6 +75,8 @@ rule prompt_shard:
         "logs/{dataset}/{split}/prompts/{frame}/{part}.log",
     benchmark:
         "logs/{dataset}/{split}/prompts/{frame}/{part}.tsv"
+    group:
+        travels_with_archive
     conda:
         "../envs/regioncache.yaml"
     resources:

@@ -32,6 +32,8 @@ rule fetch_archive:
         "logs/fetch/{archive}.log",
     benchmark:
         "logs/fetch/{archive}.tsv"
+    group:
+        travels_with_archive
     conda:
         "../envs/regioncache.yaml"
     resources:
@@ -66,6 +68,8 @@ rule inflate_archive:
         "logs/inflate/{archive}.log",
     benchmark:
         "logs/inflate/{archive}.tsv"
+    group:
+        travels_with_archive
     conda:
         "../envs/regioncache.yaml"
     resources:

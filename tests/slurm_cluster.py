@@ -128,8 +128,13 @@ def running_cluster() -> Iterator[Path]:
         munge = folder / "munge"
         files = [f"--{name}-file={munge / name}" for name in ("pid", "log", "seed")]
         start(
-            "munged", "--foreground", f"--key-file={KEY}", f"--socket={munge}/socket", *files,
-            user=owner.pw_uid, group=owner.pw_gid,
+            "munged",
+            "--foreground",
+            f"--key-file={KEY}",
+            f"--socket={munge}/socket",
+            *files,
+            user=owner.pw_uid,
+            group=owner.pw_gid,
         )
         _wait_for("answer of munged", processes, "munge", f"--socket={munge}/socket", "--no-input", says="MUNGE")
         start("slurmctld", "-D")

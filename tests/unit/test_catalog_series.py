@@ -304,8 +304,9 @@ def test_an_entry_gives_its_format_what_it_needs(name: str, datasets: dict[str, 
     for split_name, split in dataset.splits.items():
         inputs = SplitInputs(dataset, split_name, tmp_path, tmp_path).of_shard(0)
         assert isinstance(inputs.options(), source.Options)
-        assert set(source.FILES) <= set(split.files)
-        assert {"images", *source.FOLDERS} <= set(split.folders) <= {"images", *source.FOLDERS, *source.OPTIONAL_FOLDERS}
+        needs = source.NEEDS
+        assert set(needs.files) <= set(split.files)
+        assert {"images", *needs.folders} <= set(split.folders) <= {"images", *needs.folders, *needs.optional_folders}
         assert inputs.folders().keys() == split.folders.keys()
 
 

@@ -29,7 +29,7 @@ from regioncache.panoptic_runs import VOID_LABEL, LabelRuns, label_runs
 from regioncache.schema import REGION_FLAGS
 from regioncache.sources.map_png import MapSize, grey_map, rgb_map
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
-from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, NoOptions, Parsed
+from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Needs, NoOptions, Parsed
 from regioncache.sources.regions import Category, Regions
 from regioncache.sources.reports import Reject, Report
 
@@ -38,10 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FILES: tuple[str, ...] = ()
-FOLDERS: tuple[str, ...] = ("semantic", "instances")
-OPTIONAL_FOLDERS: tuple[str, ...] = ()
-WINDOWS: tuple[str, ...] = ()
+NEEDS = Needs(folders=("semantic", "instances"))
 Options = NoOptions
 
 TABLE = pa.schema([*IMAGE_FIELDS, *place_fields("images"), *place_fields("semantic"), *place_fields("instances")])

@@ -15,7 +15,7 @@ from regioncache.errors import AnnotationError
 from regioncache.sources.coco_records import CocoImage, Int64
 from regioncache.sources.json_values import NOT_DECODED
 from regioncache.sources.places import MemberFolder, place_columns, place_fields
-from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, NoOptions, Parsed
+from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Needs, NoOptions, Parsed
 from regioncache.sources.regions import Category, Regions, make_regions
 from regioncache.sources.reports import Reject, Report
 
@@ -34,10 +34,7 @@ class _File(msgspec.Struct):
     annotations: list[_Caption]
 
 
-FILES: tuple[str, ...] = ("annotations",)
-FOLDERS: tuple[str, ...] = ()
-OPTIONAL_FOLDERS: tuple[str, ...] = ()
-WINDOWS: tuple[str, ...] = ()
+NEEDS = Needs(files=("annotations",))
 Options = NoOptions
 
 TABLE = pa.schema(

@@ -13,7 +13,7 @@ from regioncache.sources.coco_json import decode
 from regioncache.sources.coco_table import UsableRegions, regions_of_row, usable_images
 from regioncache.sources.json_values import segmentation_of
 from regioncache.sources.photo_names import PhotoFinder
-from regioncache.sources.record import Parsed
+from regioncache.sources.record import Needs, Parsed
 from regioncache.sources.reports import Reject, Report
 
 if TYPE_CHECKING:
@@ -34,10 +34,7 @@ class InstanceOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     with_mask: bool = True
 
 
-FILES: tuple[str, ...] = ("annotations",)
-FOLDERS: tuple[str, ...] = ()
-OPTIONAL_FOLDERS: tuple[str, ...] = ()
-WINDOWS: tuple[str, ...] = ()
+NEEDS = Needs(files=("annotations",))
 Options = InstanceOptions
 
 

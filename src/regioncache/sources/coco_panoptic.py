@@ -22,7 +22,7 @@ from regioncache.sources.json_values import NOT_DECODED
 from regioncache.sources.map_png import MapSize
 from regioncache.sources.panoptic_png import png_ids
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
-from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, NoOptions, Parsed
+from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Needs, NoOptions, Parsed
 from regioncache.sources.regions import Category, Regions
 from regioncache.sources.reports import Reject, Report
 
@@ -58,10 +58,7 @@ class _File(msgspec.Struct):
     categories: list[_Category]
 
 
-FILES: tuple[str, ...] = ("annotations",)
-FOLDERS: tuple[str, ...] = ("panoptic",)
-OPTIONAL_FOLDERS: tuple[str, ...] = ()
-WINDOWS: tuple[str, ...] = ()
+NEEDS = Needs(files=("annotations",), folders=("panoptic",))
 Options = NoOptions
 
 TABLE = pa.schema(

@@ -13,7 +13,7 @@ import msgspec
 from regioncache.sources.coco_json import decode
 from regioncache.sources.coco_table import UsableRegions, regions_of_row, usable_images
 from regioncache.sources.photo_names import PhotoFinder
-from regioncache.sources.record import Parsed
+from regioncache.sources.record import Needs, Parsed
 from regioncache.sources.reports import Report
 
 if TYPE_CHECKING:
@@ -34,10 +34,7 @@ class Objects365Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     dead_images: tuple[str, ...] = ()
 
 
-FILES: tuple[str, ...] = ("annotations",)
-FOLDERS: tuple[str, ...] = ()
-OPTIONAL_FOLDERS: tuple[str, ...] = ()
-WINDOWS: tuple[str, ...] = ()
+NEEDS = Needs(files=("annotations",))
 Options = Objects365Options
 
 

@@ -22,7 +22,7 @@ from regioncache.sources.openimages_boxes import read_boxes
 from regioncache.sources.openimages_csv import id_file_names, read_classes
 from regioncache.sources.openimages_images import Images, read_images
 from regioncache.sources.openimages_masks import join_masks, mask_columns, mask_counts, read_masks
-from regioncache.sources.record import Parsed
+from regioncache.sources.record import Needs, Parsed
 from regioncache.sources.regions import make_regions
 from regioncache.sources.reports import Reject, Report
 
@@ -51,10 +51,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     depictions: Literal["keep", "leave_out"] = "keep"
 
 
-FILES: tuple[str, ...] = ("boxes", "classes")
-FOLDERS: tuple[str, ...] = ()
-OPTIONAL_FOLDERS: tuple[str, ...] = ("masks",)
-WINDOWS: tuple[str, ...] = ()
+NEEDS = Needs(files=("boxes", "classes"), optional_folders=("masks",))
 
 
 def parse(files: Mapping[str, AnnotationFile], folders: Mapping[str, MemberFolder], options: Options) -> Parsed:

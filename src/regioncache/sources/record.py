@@ -37,12 +37,29 @@ class Parsed(NamedTuple):
     report: Report
 
 
+class Needs(NamedTuple):
+    """What a format needs of a split.
+
+    Attributes:
+        files: annotation files that it must have.
+        folders: folders beside ``images`` that it must have; rows have members in them.
+        optional_folders: folders that it may have.
+        windows: annotation files that are too large to keep, so that each row says where in them its own lines lie
+            (``place_fields``, as of a folder).
+    """
+
+    files: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    optional_folders: tuple[str, ...] = ()
+    windows: tuple[str, ...] = ()
+
+
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The options of a format that has none."""
 
 
 class ReadMember(Protocol):
-    """Gives a row's bytes in a folder, or in a file of ``WINDOWS``."""
+    """Gives a row's bytes in a folder, or in one of the files ``Needs.windows``."""
 
     def __call__(self, folder: str, nth: int | None = None, /) -> bytes:
         """The row's member, or its ``nth`` where rows have several (``place_list_fields``)."""
@@ -51,16 +68,10 @@ class ReadMember(Protocol):
 class Source(Protocol):
     """A reader of one annotation format; a module of ``regioncache.sources`` is one.
 
-    ``FILES`` names the annotation files of a split that it needs, ``FOLDERS`` the split's folders (beside its ``images``)
-    that rows have members in, and ``OPTIONAL_FOLDERS`` those that a split may have; ``WINDOWS`` names annotation files that
-    are too large to keep, so that each row says where in them its own lines lie (``place_fields``, as of a folder).
-    ``Options`` is a msgspec struct of what a catalog entry may choose.
+    ``NEEDS`` says which files and folders a split must have, ``Options`` is a msgspec struct of what a catalog entry may choose.
     """
 
-    FILES: tuple[str, ...]
-    FOLDERS: tuple[str, ...]
-    OPTIONAL_FOLDERS: tuple[str, ...]
-    WINDOWS: tuple[str, ...]
+    NEEDS: Needs
 
     @property
     def Options(self) -> type[msgspec.Struct]:  # noqa: N802  (a class of the module)
@@ -76,10 +87,10 @@ class Source(Protocol):
         """Decode the annotation files and join them with what the archives hold.
 
         Args:
-            files: those of ``FILES``; other files of the split may be there too.
-            folders: ``images``, those of ``FOLDERS``, and those of ``OPTIONAL_FOLDERS`` that the split has. The table says where
-                each row's members lie (``place_columns``). A format that does not look into ``images`` leaves that to
-                ``placing.place_images``; it can be streamed with one annotation file for all shards, and gets no streamed folder.
+            files: those of ``NEEDS``; other files of the split may be there too.
+            folders: ``images`` and those of ``NEEDS`` that the split has. The table says where each row's members lie
+                (``place_columns``). A format that does not look into ``images`` leaves that to ``placing.place_images``; it can
+                be streamed with one annotation file for all shards, and gets no streamed folder.
             options: the entry's choices, an ``Options``.
 
         Raises:

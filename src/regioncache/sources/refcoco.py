@@ -25,7 +25,7 @@ from regioncache.sources.coco_records import CocoImage, Int32, Int64
 from regioncache.sources.json_values import NOT_DECODED, segmentation_of
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
 from regioncache.sources.plain_pickle import read_plain_pickle
-from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Parsed
+from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Needs, Parsed
 from regioncache.sources.regions import Category, Regions, box_areas, make_regions
 from regioncache.sources.reports import Reject, Report
 
@@ -83,10 +83,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     with_mask: bool = True
 
 
-FILES: tuple[str, ...] = ("instances", "refs")
-FOLDERS: tuple[str, ...] = ()
-OPTIONAL_FOLDERS: tuple[str, ...] = ()
-WINDOWS: tuple[str, ...] = ()
+NEEDS = Needs(files=("instances", "refs"))
 
 TABLE = pa.schema(
     [

@@ -20,7 +20,7 @@ from regioncache.masks import compressed_rles
 from regioncache.sources.coco_records import Int64
 from regioncache.sources.json_values import NOT_DECODED
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
-from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, NoOptions, Parsed, ReadMember
+from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Needs, NoOptions, Parsed, ReadMember
 from regioncache.sources.regions import Category, Regions, make_regions
 from regioncache.sources.reports import Reject, Report
 from regioncache.sources.tsv import TsvKey, Windows, image_windows, lines_of, no_key, shown_line
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-FILES: tuple[str, ...] = ("annotations", "captions")
-FOLDERS: tuple[str, ...] = ()
-OPTIONAL_FOLDERS: tuple[str, ...] = ()
-WINDOWS: tuple[str, ...] = ("annotations", "captions", "scores")
+NEEDS = Needs(files=("annotations", "captions"), windows=("annotations", "captions", "scores"))
 Options = NoOptions
 _INDEX = "_lineidx"  # ``captions_lineidx`` is the side-car of ``captions``
 _PHOTO = re.compile(r"(?:.*/)?sa_(\d{1,18})\.jpe?g", re.IGNORECASE)
@@ -71,7 +68,7 @@ _SCORES = msgspec.json.Decoder(list[_Score])
 def parse(files: Mapping[str, AnnotationFile], folders: Mapping[str, MemberFolder], _options: NoOptions) -> Parsed:
     """See ``Source.parse``. Only keys are read here; a row says where the lines of its image lie."""
     report = Report()
-    windows = {name: image_windows(files[name], files.get(name + _INDEX)) for name in WINDOWS if name in files}
+    windows = {name: image_windows(files[name], files.get(name + _INDEX)) for name in NEEDS.windows if name in files}
     for name, found in windows.items():
         for line in found.bad_lines.tolist():
             detail = f"line {line + 1} of {files[name].name}: expected it to begin with <image>-<place>-<region>"

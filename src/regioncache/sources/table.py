@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from regioncache.errors import AnnotationError
 from regioncache.sources.json_values import NOT_DECODED
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
-from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Parsed
+from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Needs, Parsed
 from regioncache.sources.regions import Category, Regions, make_regions
 from regioncache.sources.reports import Reject, Report
 
@@ -55,10 +55,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a table has both `width` and `height`, or none of them")
 
 
-FILES: tuple[str, ...] = ("table",)
-FOLDERS: tuple[str, ...] = ()
-OPTIONAL_FOLDERS: tuple[str, ...] = ()
-WINDOWS: tuple[str, ...] = ()
+NEEDS = Needs(files=("table",))
 
 TABLE = pa.schema(
     [

@@ -18,7 +18,7 @@ from regioncache.sources.coco_json import decode
 from regioncache.sources.coco_table import UsableRegions, regions_of_row, usable_images
 from regioncache.sources.json_windows import JsonWindows
 from regioncache.sources.photo_names import PhotoFinder
-from regioncache.sources.record import Parsed
+from regioncache.sources.record import Needs, Parsed
 from regioncache.sources.reports import Report
 
 if TYPE_CHECKING:
@@ -42,10 +42,7 @@ class V3DetOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     phrases: Literal["name", "name_and_ancestors"] = "name"
 
 
-FILES: tuple[str, ...] = ("annotations",)  # and `tree`, which may be left out
-FOLDERS: tuple[str, ...] = ()
-OPTIONAL_FOLDERS: tuple[str, ...] = ()
-WINDOWS: tuple[str, ...] = ()
+NEEDS = Needs(files=("annotations",))  # and `tree`, which may be left out
 Options = V3DetOptions
 
 

@@ -37,7 +37,7 @@ from regioncache.masks import to_rle
 from regioncache.sources.coco_records import Int64
 from regioncache.sources.json_values import segmentation_of
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
-from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Parsed
+from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Needs, Parsed
 from regioncache.sources.regions import Category, Regions, make_regions
 from regioncache.sources.reports import Reject, Report
 from regioncache.sources.visual_genome_grit import GritFile
@@ -60,10 +60,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     split: Literal["", "train", "val", "test"] = ""
 
 
-FILES: tuple[str, ...] = ("image_data", "regions")
-FOLDERS: tuple[str, ...] = ()
-OPTIONAL_FOLDERS: tuple[str, ...] = ()
-WINDOWS: tuple[str, ...] = ()
+NEEDS = Needs(files=("image_data", "regions"))
 
 TABLE = pa.schema(
     [

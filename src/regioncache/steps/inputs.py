@@ -127,7 +127,7 @@ class SplitInputs:
             ConfigError: the split lacks a file that the format needs.
             ArchiveError: an archive has no such member.
         """
-        missing = [name for name in self.source.FILES if name not in self.split.files]
+        missing = [name for name in self.source.NEEDS.files if name not in self.split.files]
         if missing:
             raise self._lacks("files", missing)
         return {name: self.file(member, stack) for name, member in self.split.files.items()}
@@ -147,22 +147,22 @@ class SplitInputs:
         Raises:
             ConfigError: the split lacks one.
         """
-        needed = ("images", *self.source.FOLDERS)
+        needed = ("images", *self.source.NEEDS.folders)
         missing = [name for name in needed if not self.split.folder_parts(name)]
         if missing:
             raise self._lacks("folders", missing)
-        found = {name: self.split.folder_parts(name) for name in (*needed, *self.source.OPTIONAL_FOLDERS)}
+        found = {name: self.split.folder_parts(name) for name in (*needed, *self.source.NEEDS.optional_folders)}
         return {
             name: parts for name, parts in found.items() if parts and all(part.archive in self.dataset.archives for part in parts)
         }
 
     def window_files(self) -> dict[str, Path]:
-        """The annotation files that rows have windows in, where they lie; see ``Source.WINDOWS``.
+        """The annotation files that rows have windows in, where they lie; see ``Needs.windows``.
 
         Raises:
             ConfigError: one is a member of an archive, and not a file of its own.
         """
-        found = {name: self.split.files[name] for name in self.source.WINDOWS if name in self.split.files}
+        found = {name: self.split.files[name] for name in self.source.NEEDS.windows if name in self.split.files}
         inside = [name for name, member in found.items() if member.member is not None]
         if inside:
             raise ConfigError(

@@ -30,6 +30,7 @@ from regioncache.errors import CacheError, RejectBudgetError
 from regioncache.hashing import content_key, sha256_file
 from regioncache.schema import ON_PURPOSE, REJECTS
 from regioncache.sources.reports import Report
+from regioncache.steps.parse import parsed_archives
 from regioncache.steps.parsed_report import ELSEWHERE, parsed_report
 from regioncache.steps.paths import prompts_kind, tokens_kind
 from regioncache.steps.shard_report import ShardReport, read_shard_report
@@ -106,7 +107,7 @@ def publish_split(
         },
         counts=total.counts,
         licence={"annotations": inputs.dataset.licence.annotations, "images": inputs.dataset.licence.images},
-        provenance=_provenance(inputs, samples),
+        provenance=_provenance(paths, samples, shards),
         archives_dir=os.path.relpath(inputs.archives_dir.absolute(), cache.absolute()),
         small_files=_small_files(cache, tokenizers),
     )
@@ -219,13 +220,17 @@ def _small_files(cache: Path, tokenizers: Sequence[str]) -> dict[str, str]:
     return {str(path.relative_to(cache)): sha256_file(path) for path in paths}
 
 
-def _provenance(inputs: SplitInputs, samples: Sequence[ShardReport]) -> dict[str, Any]:
-    sha256s = {inputs.dataset.archives[key].path: sha256 for key, sha256 in inputs.sha256s().items()}
+def _provenance(paths: BuildPaths, samples: Sequence[ShardReport], shards: Sequence[int]) -> dict[str, Any]:
+    """What the steps wrote down of the archives that they read, which may be gone by now, or on another machine."""
+    dataset = paths.dataset
+    sha256s: dict[str, str] = {}
+    for table in dict.fromkeys(map(paths.annotations_of, shards)):
+        sha256s |= parsed_archives(table)
     for one in samples:
         sha256s |= one.archives
-    urls = {archive.path: list(archive.urls) for archive in inputs.dataset.archives.values()}
+    urls = {archive.path: list(archive.urls) for archive in dataset.archives.values()}
     return {
         "archives": {path: {"sha256": sha256, "urls": urls[path]} for path, sha256 in sha256s.items()},
-        "homepage": inputs.dataset.homepage,
+        "homepage": dataset.homepage,
         "packages": {name: version(name) for name in _PACKAGES},
     }
