@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from regioncache.catalog import Dataset
 from regioncache.entries import load_catalog
+
+if TYPE_CHECKING:
+    from regioncache.catalog import Dataset
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CATALOG = load_catalog([REPOSITORY / "workflow" / "catalog"])
