@@ -6,7 +6,6 @@
 rule publish_split:
     input:
         annotations=lambda wildcards: annotations_files(wildcards.dataset, wildcards.split),
-        archives=lambda wildcards: archive_files(wildcards.dataset, wildcards.split),
         tokenizers=[f"{WORK}/tokenizers/{name}/{part}" for name in TOKENIZERS for part in ("meta.json", "tokenizer.zip")],
         parts=lambda wildcards: [
             part

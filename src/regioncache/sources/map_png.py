@@ -89,7 +89,8 @@ def decoded_png(
         what: what the file should be, with its article.
         modes: the modes that are taken.
         reasons: the reject's code for another mode, and for damage.
-        size: that it must have. A few bytes can declare a gigabyte of pixels, so that it is looked at before they are decoded.
+        size: that it must have; None for any up to ``MOST_PIXELS``. A few bytes can declare a gigabyte of pixels, so that it is
+            looked at before they are decoded.
 
     Raises:
         BadRecordError: of these reasons, or of the size's.
@@ -98,11 +99,15 @@ def decoded_png(
         yield image
 
 
+MOST_PIXELS = 1 << 25
+"""Of a map that may have another size than its image; some five times the largest photos of public sets."""
+
+
 def _loaded(data: bytes, what: str, modes: tuple[str, ...], reasons: tuple[str, str], size: MapSize | None) -> Image.Image:
-    wrong_mode, undecodable = reasons
+    _, undecodable = reasons
     try:
         with _without_warnings(), Image.open(io.BytesIO(data)) as image:
-            _check_header(image, what, modes, wrong_mode, size)
+            _check_header(image, what, modes, reasons, size)
             image.load()
             return image
     except (BadRecordError, MemoryError):
@@ -113,8 +118,13 @@ def _loaded(data: bytes, what: str, modes: tuple[str, ...], reasons: tuple[str, 
         raise BadRecordError(undecodable, f"expected {what}: {error}") from error
 
 
-def _check_header(image: Image.Image, what: str, modes: tuple[str, ...], wrong_mode: str, size: MapSize | None) -> None:
+def _check_header(image: Image.Image, what: str, modes: tuple[str, ...], reasons: tuple[str, str], size: MapSize | None) -> None:
     """What can be judged before anything is decoded."""
+    wrong_mode, undecodable = reasons
+    if size is None and image.width * image.height > MOST_PIXELS:
+        raise BadRecordError(
+            undecodable, f"expected {what} of at most {MOST_PIXELS} pixels, found {image.width} x {image.height}"
+        )
     if image.format != "PNG" or image.mode not in modes:
         expected = " or ".join(modes)
         raise BadRecordError(wrong_mode, f"expected an {expected} PNG, found {image.format} {image.mode}")
