@@ -26,7 +26,29 @@ if TYPE_CHECKING:
     from regioncache.data.order.shares import Stop
 
 
-class WeightedMix(MixOrder):
+class _CountedMix(MixOrder):
+    """So many samples of each source, in random order."""
+
+    def set_counts(self, counts: Sequence[int]) -> None:
+        """Say how many samples of each source an epoch has.
+
+        Raises:
+            ConfigError: it would have none.
+        """
+        self._counts = list(counts)
+        check_count("the length of an epoch", len(self))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """See ``MixOrder.counts``."""
+        return dict(zip(self.sources, self._counts, strict=True))
+
+    def indices(self, epoch: int) -> Indices:
+        """See ``Order.indices``."""
+        return filled(source_labels(self._counts, self.seed, epoch), self.lengths, self.seed, epoch)
+
+
+class WeightedMix(_CountedMix):
     """Sources in the proportion of their weights, in random order.
 
     n_j is a source's length and p_j its weight divided by the sum of all. An epoch's length L is
@@ -59,20 +81,10 @@ class WeightedMix(MixOrder):
     ) -> None:
         super().__init__(sources, seed)
         check_stop(stop, "epoch_length", epoch_length)
-        self._counts = weighted_counts(self.lengths, self.shares(weights), stop, epoch_length)
-        check_count("the length of an epoch", len(self))
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """See ``MixOrder.counts``."""
-        return dict(zip(self.sources, self._counts, strict=True))
-
-    def indices(self, epoch: int) -> Indices:
-        """See ``Order.indices``."""
-        return filled(source_labels(self._counts, self.seed, epoch), self.lengths, self.seed, epoch)
+        self.set_counts(weighted_counts(self.lengths, self.shares(weights), stop, epoch_length))
 
 
-class RepeatMix(MixOrder):
+class RepeatMix(_CountedMix):
     """Every source a number of times, in random order: floor(n_j r_j + 1/2) samples of source j.
 
     Args:
@@ -86,17 +98,7 @@ class RepeatMix(MixOrder):
 
     def __init__(self, sources: Mapping[str, int], repeats: Mapping[str, float], *, seed: int = 0) -> None:
         super().__init__(sources, seed)
-        self._counts = repeated_counts(self.lengths, self.named("repeats", repeats))
-        check_count("the length of an epoch", len(self))
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """See ``MixOrder.counts``."""
-        return dict(zip(self.sources, self._counts, strict=True))
-
-    def indices(self, epoch: int) -> Indices:
-        """See ``Order.indices``."""
-        return filled(source_labels(self._counts, self.seed, epoch), self.lengths, self.seed, epoch)
+        self.set_counts(repeated_counts(self.lengths, self.named("repeats", repeats)))
 
 
 class RatioBatches(MixOrder):
