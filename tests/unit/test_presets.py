@@ -76,8 +76,8 @@ def test_white_space_becomes_single_spaces_and_other_letters_and_digits_stay() -
 
 
 def test_there_is_no_other_preset_than_those_described() -> None:
-    assert list(PRESETS) == ["raw", "usable", "densecap", "grit"]
-    with pytest.raises(ConfigError, match="there is no preset 'best'; choose one of: raw, usable, densecap, grit"):
+    assert list(PRESETS) == ["raw", "usable", "densecap", "sa1b_cap", "grit"]
+    with pytest.raises(ConfigError, match="there is no preset 'best'; choose one of: raw, usable, densecap, sa1b_cap, grit"):
         preset_named("best")
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from regioncache.encode import tokens
 from regioncache.encode.byt5 import EXTRA_IDS, decode_bytes
+from regioncache.encode.tokenizer_file import open_tokenizer, save_tokenizer
 from regioncache.encode.tokens import Tokenizer, load_saved, load_tokenizer
 from regioncache.errors import ConfigError, TokenizerError
 
@@ -171,6 +172,25 @@ def test_a_snapshot_gives_identical_ids_and_the_same_fingerprint_offline(
             assert saved.decode(expected[0]) == tokenizer.decode(expected[0])
         theirs = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
         assert by_library(theirs, PHRASES[:9], 18) == [ids[:-1] for ids in expected[:9]]
+
+
+def test_a_saved_file_gives_identical_ids_and_the_same_bytes_again(gpt2: Tokenizer, byte_bpe: Tokenizer, tmp_path: Path) -> None:
+    for tokenizer in (gpt2, byte_bpe, load_tokenizer("byt5")):
+        first, second = tmp_path / tokenizer.name / "a.zip", tmp_path / tokenizer.name / "b.zip"
+        expected = rows(tokenizer.encode(PHRASES, template="sca", max_length=20))
+        save_tokenizer(tokenizer, first)
+        saved = open_tokenizer(first)
+        assert rows(saved.encode(PHRASES, template="sca", max_length=20)) == expected
+        assert saved.fingerprint("sca", 20) == tokenizer.fingerprint("sca", 20)
+        save_tokenizer(tokenizer, second)
+        assert second.read_bytes() == first.read_bytes()
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", b"not a zip at all"])
+def test_a_file_that_is_no_saved_tokenizer_is_refused_by_name(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.zip").write_bytes(data)
+    with pytest.raises(TokenizerError, match=r"tokenizer\.zip: expected a saved tokenizer"):
+        open_tokenizer(tmp_path / "tokenizer.zip")
 
 
 def test_fingerprints_tell_tokenizers_templates_and_lengths_apart_and_are_equal_in_another_process(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regioncache.atomic import atomic_path, write_error
+from regioncache.encode.tokenizer import BYT5
 from regioncache.encode.tokens import load_saved
 from regioncache.errors import DiskFullError, TokenizerError
 
@@ -45,7 +46,10 @@ def open_tokenizer(path: Path) -> Tokenizer:
     with _scratch_folder(path) as folder:
         for name, data in files.items():
             (folder / name).write_bytes(data)
-        return load_saved(folder)
+        tokenizer = load_saved(folder)
+        if tokenizer.identity != BYT5:
+            tokenizer.library  # noqa: B018  (loads what lies in the folder, before it goes; ByT5 has nothing there)
+        return tokenizer
 
 
 @contextmanager

@@ -142,11 +142,11 @@ def _rows_of_shard(inputs: SplitInputs, shard: int, annotations: Path) -> tuple[
 
 
 def _own_archives(inputs: SplitInputs) -> dict[str, str]:
-    """The sha256 by path of the archives that a streamed shard has for itself."""
+    """The sha256 by key of the archives that a streamed shard has for itself."""
     if not inputs.is_streamed:
         return {}
     shared = set(replace(inputs, shard=None).split.archive_keys())
-    return {inputs.dataset.archives[key].path: sha256 for key, sha256 in inputs.sha256s().items() if key not in shared}
+    return {key: sha256 for key, sha256 in inputs.sha256s().items() if key not in shared}
 
 
 def _image_paths(inputs: SplitInputs) -> list[str]:

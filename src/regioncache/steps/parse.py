@@ -74,7 +74,7 @@ def parse_annotations(inputs: SplitInputs, out: Path, *, guard: Path | None = No
     metadata = {
         _CATEGORIES: json.dumps([asdict(one) for one in categories]),
         _REPORT: json.dumps(report.to_json(), sort_keys=True),
-        _ARCHIVES: json.dumps({dataset.archives[key].path: sha256 for key, sha256 in sha256s.items()}),
+        _ARCHIVES: json.dumps(sha256s),
     }
     write_table(out, table, key, metadata)
     return True
@@ -117,6 +117,6 @@ def open_annotations(path: Path) -> Parsed:
 
 
 def parsed_archives(path: Path) -> dict[str, str]:
-    """The sha256 of each archive that a parsed table was made from, by path; they may be gone by now."""
+    """The sha256 of each archive that a parsed table was made from, by its key; they may be gone by now."""
     found: dict[str, str] = json.loads(map_table(path).schema.metadata[_ARCHIVES])
     return found

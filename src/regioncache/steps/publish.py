@@ -228,9 +228,11 @@ def _provenance(paths: BuildPaths, samples: Sequence[ShardReport], shards: Seque
         sha256s |= parsed_archives(table)
     for one in samples:
         sha256s |= one.archives
-    urls = {archive.path: list(archive.urls) for archive in dataset.archives.values()}
     return {
-        "archives": {path: {"sha256": sha256, "urls": urls[path]} for path, sha256 in sha256s.items()},
+        "archives": {
+            dataset.archives[key].path: {"sha256": sha256, "urls": list(dataset.archives[key].urls)}
+            for key, sha256 in sha256s.items()
+        },
         "homepage": dataset.homepage,
         "packages": {name: version(name) for name in _PACKAGES},
     }

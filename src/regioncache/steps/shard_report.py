@@ -28,7 +28,7 @@ class ShardReport:
         key: content key of the step that wrote the shard.
         entry: its line of ``index.json``.
         report: counts and rejects.
-        archives: sha256 by path of the archives that this shard alone was made from, which may be gone by now.
+        archives: sha256 by key of the archives that this shard alone was made from, which may be gone by now.
     """
 
     key: str
