@@ -14,6 +14,7 @@ from built_cache import build, sample_rows
 from official.files import write_file, write_tar, write_zip
 from openimages_files import CLASSES, boxes_csv, line
 from pack_archives import fetched_paths
+from regioncache import ParquetRegionDataset
 from regioncache.steps.row_maker import ConvertOptions
 
 if TYPE_CHECKING:
@@ -92,3 +93,14 @@ def test_photo_box_and_mask_turn_together(paths: BuildPaths, storage: Any) -> No
         np.testing.assert_array_equal(mask > 0, pixels[..., 0] > 127)
         assert row["area"] == [32 * 48]
         np.testing.assert_allclose(row["box_xyxy"], row["mask_box_xyxy"], atol=1e-4)
+
+
+def test_a_photo_that_is_turned_is_kept_where_others_are_referred_to(paths: BuildPaths) -> None:
+    cache = build(paths, options=ConvertOptions(storage="reference"))
+    rows = sample_rows(cache)
+    assert [row["image_storage"] for row in rows] == ["reference", "fit", "fit", "fit"]
+    dataset = ParquetRegionDataset(cache, masks="dense")
+    for degrees, sample in zip(IMAGES, (dataset[k] for k in range(len(dataset))), strict=True):
+        height, width = SIZE_HW if degrees % 180 == 0 else SIZE_HW[::-1]
+        assert sample["image"].shape == (height, width, 3)
+        np.testing.assert_array_equal(sample["masks"][0], sample["image"][..., 0] > 127)
