@@ -4,7 +4,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
 NPM_FLAGS := --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel error
 
-.PHONY: demo test tools bench check format clean
+.PHONY: demo test test-fiftyone test-slurm tools bench check format clean
 
 # Build the demo cache through the workflow and look at it. Installs no torch.
 demo: .venv/ready
@@ -16,8 +16,9 @@ demo: .venv/ready
 test: .venv-dev/ready tools
 	.venv-dev/bin/python -m pytest $(PYTEST_FLAGS)
 
-# Azure's downloader and the emulator that it is tested with. Where they cannot be had, their tests are skipped, but not in CI.
-tools:
+# Azure's downloader, the emulator that it is tested with, and Snakemake's plugins for Azure and Slurm. Where the first two cannot be had, their
+# tests are skipped, but not in CI.
+tools: .tools/snakemake-azure/ready .tools/snakemake-slurm/ready
 	@if command -v npm > /dev/null && [ "$$(uname -sm)" = "Linux x86_64" ]; then \
 		$(MAKE) --no-print-directory .tools/azcopy/ready .tools/azurite/ready; \
 	elif [ -n "$$CI" ]; then \
@@ -29,6 +30,11 @@ tools:
 # What only FiftyOne's own downloader can show, in an environment of its own (1 GB).
 test-fiftyone: .venv-dev/ready .venv-fiftyone/ready
 	.venv-dev/bin/python -m pytest tests/fiftyone $(PYTEST_FLAGS)
+
+# The profile `slurm` on a cluster of one node, which the tests start and stop. Needs root; installs the daemons by apt-get.
+test-slurm: .venv-dev/ready .tools/snakemake-slurm/ready
+	tests/slurm/install.sh
+	TEST_SLURM=1 .venv-dev/bin/python -m pytest tests/slurm $(PYTEST_FLAGS)
 
 # Format, lint, types, and the workflow's own checks.
 check: .venv-dev/ready
@@ -73,6 +79,17 @@ clean:
 	mkdir -p .tools/azurite
 	cp envs/azurite/package.json .tools/azurite/
 	npm install $(NPM_FLAGS) --prefix .tools/azurite
+	touch $@
+
+# Apart from the environment, as every start of Snakemake imports the plugins that it finds. Their dependencies are all in the file.
+.tools/snakemake-azure/ready: requirements/snakemake-azure.txt .venv-dev/ready
+	rm -rf .tools/snakemake-azure
+	.venv-dev/bin/python -m pip install $(PIP_FLAGS) --no-deps --target .tools/snakemake-azure --requirement requirements/snakemake-azure.txt
+	touch $@
+
+.tools/snakemake-slurm/ready: requirements/snakemake-slurm.txt .venv-dev/ready
+	rm -rf .tools/snakemake-slurm
+	.venv-dev/bin/python -m pip install $(PIP_FLAGS) --no-deps --target .tools/snakemake-slurm --requirement requirements/snakemake-slurm.txt
 	touch $@
 
 .venv-fiftyone/ready: envs/fiftyone.txt

@@ -52,9 +52,9 @@ FETCH_OPTIONS = shlex.join(
     ]
 )
 STREAMS = [(name, split) for name, dataset in CATALOG.items() for split in dataset.splits if dataset.splits[split].stream]
-STREAMED = {archive.path: archive for name, split in STREAMS for archive in CATALOG[name].streamed_archives(split)}
-# Thousands of names in one pattern would be slow to match.
-STREAMED_PATTERN = "|".join(sorted({re.sub(r"\d+", r"\\d+", re.escape(path)) for path in STREAMED})) or "none"
+STREAMED = {archive.path for name, split in STREAMS for archive in CATALOG[name].streamed_archives(split)}
+# Whether what needs a way out is fetched on the machine that submits. With a storage provider an archive would travel twice then.
+FETCHES_HERE = not config["fetch_on_cluster"] and workflow.storage_settings.default_storage_provider is None
 GUARDS = [name for name, dataset in CATALOG.items() if dataset.guards]
 TOKENIZERS, FRAMES = config["tokenizers"], config["prompts"]["frames"]
 
@@ -65,7 +65,7 @@ wildcard_constraints:
     part=r"part-\d{5}-of-\d{5}",
     name="|".join(TOKENIZERS) or "none",
     frame="sam|square",
-    archive="|".join(map(re.escape, sorted(ARCHIVE_OF_PATH.keys() - STREAMED.keys()))),
+    archive="|".join(map(re.escape, sorted(ARCHIVE_OF_PATH.keys() - STREAMED))) or "none",
 
 
 def folders(*names):
@@ -162,23 +162,43 @@ def archive_mb(path):
     return archive.disk_mb or -(-(archive.bytes or 0) // 2**20) or 1000
 
 
-def streamed_mb(files):
-    """What the streamed archives among a job's files take on the disk; a job that reads them holds that room until they go."""
-    paths = [str(file).removeprefix(f"{ARCHIVES}/") for file in files]
-    return sum(archive_mb(path) for path in paths if path in STREAMED)
+# A streamed shard's largest archive is fetched first and the others after it. From then on each of its jobs asks for the room of the
+# whole shard and goes before those that begin another, so what a job lets go is there for the next one of the same shard: never
+# do more shards lie on the disk than `disk_mb` has room for.
+SAMPLES_MB = 2500
+FIRST_OF_SHARD, SHARD_MB = {}, {}
+for _name, _split in STREAMS:
+    _archives = [archive.path for archive in CATALOG[_name].streamed_archives(_split)]
+    _count = CATALOG[_name].splits[_split].shard_count
+    for _paths in (_archives[shard::_count] for shard in range(_count)):
+        SHARD_MB[_name, _split] = sum(map(archive_mb, _paths)) + SAMPLES_MB
+        for _path in _paths:
+            FIRST_OF_SHARD.setdefault(_path, max(_paths, key=archive_mb))
+            SHARD_MB[_path] = max(SHARD_MB[_name, _split], SHARD_MB.get(_path, 0))
+
+
+def archive_pattern(paths):
+    """A pattern for the paths of series; thousands of names in one pattern would be slow to match."""
+    return "|".join(sorted({re.sub(r"\d+", r"\\d+", re.escape(path)) for path in paths})) or "none"
 
 
 def travels_with_archive(wildcards):
-    """The group of a job that reads an archive or fetches one.
+    """The group of a job that reads an archive or fetches one, or what is made from it.
 
     With a storage provider, such jobs share a machine, and an archive is fetched to it once: a shard of a stream is a group, and
-    so are all jobs of splits that read the same archives. Where all machines see one disk, there is no need for groups.
+    so are all jobs up to the samples for splits that read the same archives. Side-cars of those follow in groups of any size.
+    Where all machines see one disk, there is no need for groups.
     """
-    if workflow.storage_settings.default_storage_provider is None:
-        return None
     if hasattr(wildcards, "archive"):
         return None if local_archive(wildcards) else "shard" if wildcards.archive in STREAMED else "set"
-    return "shard" if hasattr(wildcards, "part") and is_streamed(wildcards.dataset, wildcards.split) else "set"
+    if hasattr(wildcards, "part") and is_streamed(wildcards.dataset, wildcards.split):
+        return "shard"
+    return "sidecars" if hasattr(wildcards, "name") or hasattr(wildcards, "frame") else "set"
+
+
+# A rule with a function for its group never runs on the machine that submits, even if the function names no group.
+if workflow.storage_settings.default_storage_provider is None:
+    travels_with_archive = None
 
 
 def parse_memory_mb(dataset):

@@ -20,6 +20,7 @@ rule list_guarded_images:
         "../envs/regioncache.yaml"
     resources:
         mem_mb=2000,
+        disk_mb=100,
         runtime=10,
     params:
         entries=[entry_file(name) for name in GUARDS],
@@ -71,7 +72,7 @@ use rule parse_annotations as parse_shard with:
     priority: 10
     resources:
         mem_mb=lambda wildcards: parse_memory_mb(wildcards.dataset),
-        disk_mb=lambda wildcards, input: streamed_mb(input) + 100,
+        disk_mb=lambda wildcards: SHARD_MB[wildcards.dataset, wildcards.split],
         runtime=30,
     params:
         entry=lambda wildcards: entry_file(wildcards.dataset),
@@ -99,7 +100,7 @@ rule convert_shard:
         "../envs/regioncache.yaml"
     resources:
         mem_mb=2000,
-        disk_mb=lambda wildcards, input: streamed_mb(input) + 2500,
+        disk_mb=lambda wildcards: SHARD_MB.get((wildcards.dataset, wildcards.split), SAMPLES_MB),
         runtime=60,
     params:
         entry=lambda wildcards: entry_file(wildcards.dataset),

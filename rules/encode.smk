@@ -3,6 +3,11 @@
 #     out: <cache_dir>/<dataset>/<split>/tokens/<name>/part-*.parquet
 #          <cache_dir>/<dataset>/<split>/prompts/<frame>/part-*.parquet
 
+if FETCHES_HERE:
+
+    localrules:
+        resolve_tokenizer,
+
 
 rule resolve_tokenizer:
     input:
@@ -19,6 +24,7 @@ rule resolve_tokenizer:
         "../envs/regioncache.yaml"
     resources:
         mem_mb=1000,
+        disk_mb=100,
         runtime=10,
     params:
         spec=lambda wildcards: TOKENIZERS[wildcards.name]["spec"],

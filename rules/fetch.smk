@@ -3,6 +3,14 @@
 #     out: <archives_dir>/<path of the archive>
 #          <work_dir>/inflated/<path of the archive>.json: a compressed archive was inflated into <work_dir>/spool
 
+if FETCHES_HERE:
+
+    localrules:
+        draw_demo,
+        fetch_archive,
+        fetch_streamed_archive,
+        fetch_rest_of_shard,
+
 
 rule draw_demo:
     output:
@@ -56,7 +64,22 @@ use rule fetch_archive as fetch_streamed_archive with:
     output:
         temp(f"{ARCHIVES}/{{archive}}"),
     wildcard_constraints:
-        archive=STREAMED_PATTERN,
+        archive=archive_pattern(set(FIRST_OF_SHARD.values())),
+    resources:
+        downloads=1,
+        mem_mb=500,
+        disk_mb=lambda wildcards: SHARD_MB[wildcards.archive],
+        runtime=720,
+
+
+# The shard's other archives, such as its annotation files.
+use rule fetch_streamed_archive as fetch_rest_of_shard with:
+    input:
+        local=local_archive,
+        first=lambda wildcards: ancient(f"{ARCHIVES}/{FIRST_OF_SHARD[wildcards.archive]}"),
+    wildcard_constraints:
+        archive=archive_pattern(FIRST_OF_SHARD.keys() - set(FIRST_OF_SHARD.values())),
+    priority: 5
 
 
 rule inflate_archive:

@@ -3,6 +3,12 @@
 #     out: .data/fiftyone/<split>: data/, labels/, metadata/
 import importlib.util
 
+if FETCHES_HERE:
+
+    localrules:
+        install_fiftyone,
+        download_with_fiftyone,
+
 
 rule install_fiftyone:
     input:
@@ -39,6 +45,7 @@ rule download_with_fiftyone:
     resources:
         downloads=1,
         mem_mb=4000,
+        disk_mb=50000,
         runtime=2880,
     params:
         program=importlib.util.find_spec("regioncache.fetch.fiftyone").origin,

@@ -40,6 +40,7 @@ rule publish_split:
         "../envs/regioncache.yaml"
     resources:
         mem_mb=1000,
+        disk_mb=1000,
         runtime=10,
     params:
         entry=lambda wildcards: entry_file(wildcards.dataset),

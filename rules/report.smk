@@ -16,6 +16,7 @@ rule report:
         "../envs/regioncache.yaml"
     resources:
         mem_mb=1000,
+        disk_mb=100,
         runtime=10,
     params:
         folders=[CACHE],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import shutil
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +78,12 @@ class Azurite:
         """The account's address."""
         return f"http://{self.host}/{ACCOUNT}"
 
+    @property
+    def connection_string(self) -> str:
+        """What gives the account to Microsoft's libraries, with its key."""
+        key = base64.b64encode(KEY).decode()
+        return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={key};BlobEndpoint={self.url};"
+
     def make_container(self, name: str) -> None:
         """Make a container, or take the one that is there."""
         try:
@@ -103,6 +110,21 @@ class Azurite:
             stored = {} if md5 is None else {"x-ms-blob-content-md5": base64.b64encode(md5).decode()}
             self._put(f"{url}?comp=properties&{token}", b"", stored)
         return url
+
+    def blobs(self, container: str) -> dict[str, bytes]:
+        """Every blob of a container, by name."""
+        token = container_sas(container)
+        listed = self._get(f"{self.url}/{container}?restype=container&comp=list&{token}").decode()
+        assert "<NextMarker/>" in listed, "more blobs than one answer lists"
+        names = re.findall("<Name>([^<]+)</Name>", listed)
+        return {name: self._get(f"{self.url}/{container}/{quote(name)}?{token}") for name in names}
+
+    @staticmethod
+    def _get(url: str) -> bytes:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(url) as answer:
+            data: bytes = answer.read()
+        return data
 
     @staticmethod
     def _put(url: str, data: bytes, headers: dict[str, str]) -> None:

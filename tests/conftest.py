@@ -66,6 +66,18 @@ def azcopy_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def snakemake_azure_folder() -> Path:
+    """Where Snakemake's plugins for Azure lie, to be put on Python's path."""
+    return _tool("snakemake-azure/ready").parent
+
+
+@pytest.fixture(scope="session")
+def snakemake_slurm_folder() -> Path:
+    """Where Snakemake's plugin for Slurm lies, to be put on Python's path."""
+    return _tool("snakemake-slurm/ready").parent
+
+
+@pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
     """The emulator of Azure Blob Storage, running."""
     with running_azurite(_tool("azurite/node_modules/azurite/dist/src/blob/main.js")) as running:

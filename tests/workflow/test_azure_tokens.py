@@ -2,74 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import signal
 import subprocess
-import threading
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from typing import Any
 
 import pytest
 
 from azurite import Azurite, container_sas
 from fault_server import Fault, serving
 from pack_archives import panoptic_entry, write_entry
+from watching import assert_in_no_file, needles_of, sampling
 from workspace import Workspace, make_workspace
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 CONTAINERS = {"TRAIN_SAS_KEY": "train-2017", "ANNOTATIONS_SAS_KEY": "annotations"}
-
-
-class Sampler:
-    """Watches the argument lists of every process of the machine."""
-
-    def __init__(self, needles: list[bytes]) -> None:
-        self.needles = needles
-        self.programs: set[str] = set()
-        self.rounds = 0
-        self.ended = threading.Event()
-
-    def look(self) -> None:
-        while not self.ended.wait(0.005):
-            self.rounds += 1
-            for folder in Path("/proc").glob("[0-9]*"):
-                with suppress(OSError):
-                    words = (folder / "cmdline").read_bytes()
-                    if any(needle in words for needle in self.needles):
-                        self.programs.add((folder / "exe").readlink().name)
-
-
-@contextmanager
-def sampling(tokens: list[str]) -> Iterator[Sampler]:
-    sampler = Sampler([needle for token in tokens for needle in needles_of(token)])
-    thread = threading.Thread(target=sampler.look)
-    thread.start()
-    try:
-        yield sampler
-    finally:
-        sampler.ended.set()
-        thread.join()
-
-
-def needles_of(token: str) -> list[bytes]:
-    """The signature of a token as it stands, decoded, encoded once more, as bytes, and its beginning."""
-    escaped = token.rpartition("sig=")[2]
-    plain = unquote(escaped)
-    forms = {escaped, plain, quote(escaped, safe=""), escaped.lower(), plain[:16]}
-    return [*(form.encode() for form in forms), base64.b64decode(plain)]
-
-
-def assert_in_no_file(workspace: Workspace, tokens: list[str], *, but: tuple[str, ...] = ()) -> None:
-    """Search every file below a workspace, its home included."""
-    files = [path for path in workspace.folder.rglob("*") if path.is_file() and path.name not in but]
-    assert len(files) > 20
-    needles = [needle for token in tokens for needle in needles_of(token)]
-    assert [str(path) for path in files for needle in needles if needle in path.read_bytes()] == []
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ def test_a_build_on_one_core_in_another_folder_has_the_same_bytes(built: Workspa
     files = file_bytes(built.cache_dir)
     assert_same_files(rebuilt.cache_dir, files)
     parts = sum(DRAWN_SHARDS.values())
-    # Per shard three Parquet files with offsets; per split an index, statistics, rejects and the tokenizer's three files.
-    assert len(files) == parts * 3 * 2 + len(DRAWN_SHARDS) * (3 + 3)
+    # Per shard three Parquet files with offsets; per split an index, statistics, rejects and the tokenizer's two files.
+    assert len(files) == parts * 3 * 2 + len(DRAWN_SHARDS) * (3 + 2)
 
 
 def test_the_steps_alone_have_the_same_bytes_as_the_workflow(built: Workspace, drawn: Path, tmp_path: Path) -> None:

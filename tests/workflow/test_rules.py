@@ -85,7 +85,7 @@ def test_every_conda_file_exists_and_every_rule_has_one_with_log_benchmark_and_r
         environment = yaml.safe_load((path.parent / name).read_text())
         assert {"channels", "dependencies"} <= set(environment)
     for rule in re.split(r"^rule ", text, flags=re.MULTILINE)[1:]:
-        for directive in ("conda:", "log:", "benchmark:", "resources:", "mem_mb=", "runtime="):
+        for directive in ("conda:", "log:", "benchmark:", "resources:", "mem_mb=", "disk_mb=", "runtime="):
             assert directive in rule, rule.splitlines()[0]
 
 
