@@ -101,7 +101,8 @@ def test_the_whole_catalog_is_planned_without_archives_and_without_network(offli
             place = streamed if is_streamed else paths
             place |= {(archive["path"], number) for number in range(first, (chosen - 1 if is_streamed else last) + 1)}
     assert jobs["fetch_archive"] == len(paths)
-    assert jobs["fetch_streamed_archive"] == len(streamed)
+    assert jobs["fetch_streamed_archive"] + jobs["fetch_rest_of_shard"] == len(streamed)
+    assert jobs["fetch_streamed_archive"] == 2 * chosen  # the tar of each shard comes first
     assert network_tries(offline) == ""
 
 
