@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import regioncache.fetch.fiftyone as program
-from fault_server import Fault, FaultServer, ServedFile, serving
+from fault_server import HTML, Fault, FaultServer, ServedFile, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,6 +160,17 @@ def test_cut_short_and_refused_files_are_fetched_again(origin: Origin) -> None:
     origin.serve(ZIP, Fault(cut_after=60), Fault(length=100))
     origin.serve(PHOTO, Fault(cut_after=100))
     origin.serve(OTHER_PHOTO, Fault(length=100))
+    origin.run()
+    origin.assert_whole()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(status=403), Fault(status=429), Fault(status=503, retry_after_s=1), Fault(body=HTML)],
+    ids=["403", "429", "503 with Retry-After", "a web page"],
+)
+def test_a_refusal_or_a_page_in_place_of_a_file_is_asked_for_again(origin: Origin, fault: Fault) -> None:
+    origin.serve(BOXES, fault)
     origin.run()
     origin.assert_whole()
 
