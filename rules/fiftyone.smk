@@ -1,8 +1,6 @@
 # Open Images through FiftyOne's downloader, in an environment of its own, for the entry openimages_fiftyone.
 #     in:  envs/fiftyone.txt
 #     out: .data/fiftyone/<split>: data/, labels/, metadata/
-import importlib.util
-
 if FETCHES_HERE:
 
     localrules:
@@ -48,7 +46,9 @@ rule download_with_fiftyone:
         disk_mb=50000,
         runtime=2880,
     params:
-        program=importlib.util.find_spec("regioncache.fetch.fiftyone").origin,
+        offline="--offline" if config["fetch"]["offline"] else "--no-offline",
+        tries=config["fetch"]["tries"],
+        timeout_s=config["fetch"]["timeout_s"],
     shell:
-        ".venv-fiftyone/bin/python -P {params.program:q} {output:q} --split {wildcards.split:q}"
-        " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
+        "regioncache fetch-with-fiftyone {wildcards.split:q} {output:q} {params.offline} --tries {params.tries}"
+        " --timeout-s {params.timeout_s} > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"

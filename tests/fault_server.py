@@ -16,11 +16,12 @@ import traceback
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 # Without a stored MD5, which the protocol does not demand.
 BLOB_HEADERS = {
@@ -68,6 +69,7 @@ class ServedFile:
     faults: Sequence[Fault]
     ranges: bool
     every: Fault | None
+    headers: Mapping[str, str]
     requests: list[str | None] = field(default_factory=list)  # the Range header of each GET
     queries: list[str] = field(default_factory=list)  # the query of each request
     referers: list[str | None] = field(default_factory=list)  # the page that each request says it comes from
@@ -90,10 +92,16 @@ class FaultServer:
         return f"http://127.0.0.1:{self.web.server_address[1]}"
 
     def serve(
-        self, path: str, data: bytes, *faults: Fault, ranges: bool = True, every: Fault | None = None
+        self,
+        path: str,
+        data: bytes,
+        *faults: Fault,
+        ranges: bool = True,
+        every: Fault | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[str, ServedFile]:
         """Serve ``data`` under ``path`` with these faults; ``every`` is the fault of all requests after them."""
-        file = ServedFile(data, faults, ranges, every)
+        file = ServedFile(data, faults, ranges, every, headers)
         self.files[path] = file
         return self.url + path, file
 
@@ -201,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Type", "application/zip" if fault.body is None else "text/html")
         self.send_header("Content-Length", str(end - start))
-        for name, value in BLOB_HEADERS.items():
+        for name, value in {**BLOB_HEADERS, **file.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command == "HEAD":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import json
 import os
-import signal
+import re
 import subprocess
+import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import regioncache.fetch.fiftyone as program
+import regioncache
 from fault_server import HTML, Fault, FaultServer, ServedFile, serving
+from regioncache.errors import FetchError
+from regioncache.fetch.fiftyone import fetch_with_fiftyone
+from regioncache.fetch.lock import file_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
 IDS = [f"{digit}0000000000000{k:02x}" for k, digit in enumerate("0123456789abcdef0123")]
 MASK = f"{IDS[3]}_m0abc_01234567.png"
 LIMIT_S = 120
+SOURCE_ROOT = Path(regioncache.__file__).parents[1]
 
 
 def photo(seed: int) -> bytes:
@@ -66,50 +73,65 @@ def contents() -> dict[str, bytes]:
     return found | {f"/open-images-dataset/validation/{one}.jpg": photo(k) for k, one in enumerate(IDS)}
 
 
+def told(path: str, data: bytes) -> dict[str, str]:
+    """The checksum that the real servers tell: Google of texts and zips, S3 of photos."""
+    md5 = hashlib.md5(data, usedforsecurity=False).digest()
+    if path.endswith(".jpg"):
+        return {"ETag": f'"{md5.hex()}"'}
+    return {"x-goog-hash": f"crc32c=AAAAAA==, md5={base64.b64encode(md5).decode()}"}
+
+
 @dataclass
 class Origin:
-    """The mirror, and the program that fetches from it."""
+    """The mirror, and what fetches from it."""
 
     server: FaultServer
     files: dict[str, ServedFile]
     python: Path
     out: Path
 
-    def serve(self, path: str, *faults: Fault, every: Fault | None = None) -> ServedFile:
+    def serve(
+        self, path: str, *faults: Fault, every: Fault | None = None, ranges: bool = True, tells_md5: bool = True
+    ) -> ServedFile:
         """Serve a file again, with faults."""
-        _, self.files[path] = self.server.serve(path, contents()[path], *faults, every=every)
+        data = contents()[path]
+        headers = told(path, data) if tells_md5 else {}
+        _, self.files[path] = self.server.serve(path, data, *faults, every=every, ranges=ranges, headers=headers)
         return self.files[path]
 
-    def command(self, *more: str) -> list[str]:
-        return [
-            str(self.python),
-            "-P",
-            str(Path(program.__file__)),
-            str(self.out),
-            "--split",
+    def run(self, *, tries: int = 5, timeout_s: float = 10, max_images: int | None = None, mirror: str | None = None) -> str:
+        """Fetch, and return what was said."""
+        lines: list[str] = []
+        fetch_with_fiftyone(
             "validation",
-            "--mirror",
-            self.server.url,
-            "--workers",
-            "2",
-            *more,
-        ]
+            self.out,
+            python=self.python,
+            mirror=mirror or self.server.url,
+            tries=tries,
+            timeout_s=timeout_s,
+            workers=2,
+            max_images=max_images,
+            log=lines.append,
+        )
+        return "\n".join(lines)
 
-    def environment(self) -> dict[str, str]:
-        return {"PATH": os.environ["PATH"], "HOME": str(self.out.parent / "home"), "LC_ALL": "C.UTF-8"}
+    def start(self, workers: int = 2, limit_bytes: int | None = None) -> subprocess.Popen[str]:
+        """Fetch in a process of its own."""
+        limit = [] if limit_bytes is None else ["prlimit", f"--fsize={limit_bytes}"]
+        command = [*limit, sys.executable, "-m", "regioncache", "fetch-with-fiftyone", "validation", str(self.out)]
+        options = ["--python", str(self.python), "--mirror", self.server.url, "--workers", str(workers)]
 
-    def run(self, *more: str, ok: bool = True) -> str:
-        done = subprocess.run(
-            self.command(*more),
-            env=self.environment(),
+        return subprocess.Popen(
+            [*command, *options],
+            env={**os.environ, "PYTHONPATH": str(SOURCE_ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=LIMIT_S,
-            check=False,
         )
-        assert (done.returncode == 0) == ok, done.stdout
-        return done.stdout
+
+    def requests(self) -> dict[str, int]:
+        """How often each file was asked for."""
+        return {path: len(file.requests) for path, file in self.files.items()}
 
     def assert_whole(self, *missing: str) -> None:
         """The folder holds the origin's bytes under FiftyOne's names."""
@@ -132,7 +154,8 @@ class Origin:
 
 
 @pytest.fixture
-def origin(fiftyone_python: Path, tmp_path: Path) -> Iterator[Origin]:
+def origin(fiftyone_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Origin]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     with serving() as server:
         found = Origin(server, {}, fiftyone_python, tmp_path / "validation")
         for path in contents():
@@ -143,50 +166,120 @@ def origin(fiftyone_python: Path, tmp_path: Path) -> Iterator[Origin]:
 BOXES = "/openimages/v5/validation-annotations-bbox.csv"
 CLASSES = "/openimages/v5/class-descriptions-boxable.csv"
 ZIP = "/openimages/v5/validation-masks/validation-masks-3.zip"
-PHOTO, OTHER_PHOTO = (f"/open-images-dataset/validation/{one}.jpg" for one in IDS[5:7])
+PHOTO = f"/open-images-dataset/validation/{IDS[5]}.jpg"
+
+
+# What comes once of each kind of file, and is overcome.
+ONCE = {
+    "a cut connection": Fault(cut_after=100),
+    "a cut at the start": Fault(cut_after=0),
+    "500": Fault(status=500),
+    "503 with Retry-After": Fault(status=503, retry_after_s=1),
+    "429": Fault(status=429),
+    "403": Fault(status=403),
+    "silence": Fault(hang_after=100),
+    "silence from the start": Fault(hang_after=0),
+    "a wrong length": Fault(length=60),
+    "a flipped bit": Fault(flip_byte=90),
+    "a web page": Fault(body=HTML),
+}
+BAD_OF_EACH = (BOXES, ZIP, PHOTO)
 
 
 def test_a_split_is_fetched_and_a_second_run_asks_for_nothing(origin: Origin) -> None:
     origin.run()
     origin.assert_whole()
-    asked = {path: len(file.queries) for path, file in origin.files.items()}
+    done = subprocess.run(
+        ["md5sum", "--check", "--strict", "photos.md5"], cwd=origin.out, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.splitlines()) == (0, [f"data/{one}.jpg: OK" for one in sorted(IDS)])
+    asked = origin.requests()
     assert "whole already" in origin.run()
-    assert {path: len(file.queries) for path, file in origin.files.items()} == asked
+    assert origin.requests() == asked
 
 
-def test_cut_short_and_refused_files_are_fetched_again(origin: Origin) -> None:
-    origin.serve(BOXES, Fault(cut_after=300))
-    origin.serve(CLASSES, Fault(status=500), Fault(length=14))
-    origin.serve(ZIP, Fault(cut_after=60), Fault(length=100))
-    origin.serve(PHOTO, Fault(cut_after=100))
-    origin.serve(OTHER_PHOTO, Fault(length=100))
-    origin.run()
+@pytest.mark.parametrize("name", ONCE)
+def test_a_fault_that_comes_once_is_overcome(origin: Origin, name: str) -> None:
+    for path in BAD_OF_EACH:
+        origin.serve(path, ONCE[name])
+    origin.run(timeout_s=1)
     origin.assert_whole()
+    assert {path for path, times in origin.requests().items() if times > 1} <= set(BAD_OF_EACH)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [Fault(status=403), Fault(status=429), Fault(status=503, retry_after_s=1), Fault(body=HTML)],
-    ids=["403", "429", "503 with Retry-After", "a web page"],
-)
-def test_a_refusal_or_a_page_in_place_of_a_file_is_asked_for_again(origin: Origin, fault: Fault) -> None:
-    origin.serve(BOXES, fault)
+@pytest.mark.parametrize("name", ["a cut connection", "a wrong length", "a web page"])
+def test_without_checksums_lengths_and_forms_are_judged(origin: Origin, name: str) -> None:
+    for path in contents():
+        origin.serve(path, *([ONCE[name]] if path in BAD_OF_EACH else []), tells_md5=False)
     origin.run()
     origin.assert_whole()
 
 
 def test_a_short_text_is_noticed_though_its_last_line_looks_whole(origin: Origin) -> None:
     whole = contents()[BOXES]
-    origin.serve(BOXES, Fault(body=whole[: whole.index(b"\n", 500) + 1]))
+    origin.serve(BOXES, Fault(body=whole[: whole.index(b"\n", 500) + 1]), tells_md5=False)
     origin.run()
     origin.assert_whole()
 
 
-def test_what_never_comes_is_an_error_and_nothing_has_its_name(origin: Origin) -> None:
-    origin.serve(BOXES, every=Fault(status=500))
-    printed = origin.run("--tries", "2", ok=False)
-    assert "given up after 2 attempts" in printed
+def test_a_server_without_ranges_sends_a_cut_file_again(origin: Origin) -> None:
+    for path in BAD_OF_EACH:
+        origin.serve(path, Fault(cut_after=100), Fault(cut_after=150), ranges=False)
+    origin.run()
+    origin.assert_whole()
+
+
+def test_redirects_are_followed_where_the_protocol_knows_them(origin: Origin) -> None:
+    with serving() as other:
+        moved = {path: other.serve(path, contents()[path], headers=told(path, contents()[path]))[0] for path in BAD_OF_EACH}
+        for path in (BOXES, ZIP):
+            origin.serve(path, every=Fault(location=moved[path]))
+        origin.serve(PHOTO, every=Fault(location=moved[PHOTO]))
+        with pytest.raises(FetchError, match=rf"302 for {IDS[5]}.jpg"):  # S3 redirects to a region, never to a place
+            origin.run(tries=1)
+        origin.serve(PHOTO)
+        origin.run()
+        origin.assert_whole()
+
+
+def test_more_faults_than_tries_are_overcome_as_long_as_something_comes(origin: Origin) -> None:
+    paths = [path for path in contents() if not path.endswith(".zip")][:9]
+    for path in paths:
+        origin.serve(path, Fault(length=20))
+    origin.run(tries=2)
+    origin.assert_whole()
+
+
+@pytest.mark.parametrize(
+    ("path", "fault", "reason"),
+    [
+        (BOXES, Fault(status=500), "500 Server Error.*for url: .*validation-annotations-bbox.csv"),
+        (BOXES, Fault(status=404), "404 Client Error.*for url: .*validation-annotations-bbox.csv"),
+        (BOXES, Fault(hang_after=0), "timed out"),
+        (BOXES, Fault(flip_byte=90), "missing or wrong: 1, such as labels/detections.csv"),
+        (ZIP, Fault(body=HTML), "not a zip file"),
+        (PHOTO, Fault(status=403), rf"403 for {IDS[5]}.jpg"),
+        (PHOTO, Fault(hang_after=0), "(timed out|timeout)"),
+        (PHOTO, Fault(flip_byte=90), rf"missing or wrong: 1, such as data/{IDS[5]}.jpg"),
+    ],
+)
+def test_what_never_comes_is_one_error_and_nothing_has_its_name(origin: Origin, path: str, fault: Fault, reason: str) -> None:
+    origin.serve(path, every=fault)
+    with pytest.raises(FetchError, match=f"given up after 2 attempts in a row that brought nothing: .*{reason}"):
+        origin.run(tries=2, timeout_s=0.5)
     assert not origin.out.exists()
+    there = {one.name for one in origin.out.with_name("validation.part").glob("data/*.jpg")}
+    before = origin.requests()
+    origin.serve(path)
+    origin.run()
+    origin.assert_whole()
+    asked = {Path(one).name for one, times in origin.requests().items() if one != path and times != before[one]}
+    assert not asked & there
+
+
+def test_nobody_there_is_an_error(origin: Origin) -> None:
+    with pytest.raises(FetchError, match="Connection refused"):
+        origin.run(tries=2, mirror="http://127.0.0.1:1")
 
 
 def test_photos_that_are_gone_are_listed_and_the_others_are_there(origin: Origin) -> None:
@@ -195,25 +288,86 @@ def test_photos_that_are_gone_are_listed_and_the_others_are_there(origin: Origin
         origin.serve(f"/open-images-dataset/validation/{one}.jpg", every=Fault(status=404))
     assert "18 of 20 photos" in origin.run()
     origin.assert_whole(*gone)
-    assert (origin.out / program.MISSING_NAME).read_text().split() == gone
+    assert (origin.out / "missing_images.txt").read_text().split() == gone
+
+
+def test_a_bucket_without_its_photos_is_an_error(origin: Origin) -> None:
+    for one in IDS:
+        origin.serve(f"/open-images-dataset/validation/{one}.jpg", every=Fault(status=404))
+    with pytest.raises(FetchError, match="more than 10 of 20 photos are gone from the bucket"):
+        origin.run()
+    assert not origin.out.exists()
 
 
 def test_after_a_kill_what_is_there_is_not_fetched_again(origin: Origin) -> None:
     last = f"/open-images-dataset/validation/{max(IDS)}.jpg"
     slow = origin.serve(last, every=Fault(hang_after=50))
-    process = subprocess.Popen(
-        origin.command("--workers", "1"), env=origin.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    origin.server.wait_until_sent(slow, 50, LIMIT_S)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not origin.out.exists()
-    before = {path: len(file.requests) for path, file in origin.files.items() if path != last}
+    with origin.start(workers=1) as process:
+        origin.server.wait_until_sent(slow, 50, LIMIT_S)
+        process.kill()
+        process.wait()
+    # The program inherited the lock: that it can be had again at once shows that the program is gone too.
+    with file_lock(origin.out.with_name("validation.lock"), wait_s=2, log=lambda _: None):
+        assert not origin.out.exists()
+    before = origin.requests()
     assert [path for path, times in before.items() if not times] == []
     origin.serve(last)
     origin.run()
     origin.assert_whole()
-    assert {path: len(file.requests) for path, file in origin.files.items() if path != last} == before
+    assert {path for path, times in origin.requests().items() if times != before[path]} <= {last}
+    assert len((origin.out / "photos.md5").read_text().splitlines()) == len(IDS)
+
+
+def test_a_photo_that_changed_while_nobody_ran_is_fetched_again(origin: Origin) -> None:
+    origin.serve(BOXES)
+    last = f"/open-images-dataset/validation/{max(IDS)}.jpg"
+    origin.serve(last, every=Fault(status=403))
+    with pytest.raises(FetchError):
+        origin.run(tries=1)
+    photo_path = origin.out.with_name("validation.part") / "data" / f"{min(IDS)}.jpg"
+    changed = bytearray(photo_path.read_bytes())
+    changed[90] ^= 1
+    photo_path.write_bytes(changed)
+    origin.serve(last)
+    assert f"data/{min(IDS)}.jpg: its MD5 is " in origin.run()
+    origin.assert_whole()
+
+
+def test_of_two_runs_at_once_one_fetches_and_the_other_waits_for_it(origin: Origin) -> None:
+    slow = origin.serve(BOXES, Fault(slow_s=1.5))
+    with origin.start() as first:
+        origin.server.wait_until_sent(slow, 1, LIMIT_S)
+        with origin.start() as second:
+            said, also_said = first.communicate()[0], second.communicate()[0]
+    assert (first.returncode, second.returncode) == (0, 0), said + also_said
+    assert re.search(rf"validation\.lock: held by process {first.pid} on .*; waiting", also_said), also_said
+    assert "whole by now" in also_said
+    origin.assert_whole()
+    assert set(origin.requests().values()) == {1}
+
+
+@pytest.mark.parametrize("limit_bytes", [1000, 1500], ids=["at a text", "at a photo"])
+def test_a_disk_that_fills_up_is_named_as_such(origin: Origin, limit_bytes: int) -> None:
+    with origin.start(limit_bytes=limit_bytes) as process:
+        said, _ = process.communicate()
+    assert process.returncode == 1
+    full = (
+        r"regioncache: .*no space left for .*validation: the disk became full.*Free space on that disk.*goes on where it stopped"
+    )
+    assert re.search(full, said), said
+    assert not origin.out.exists()
+    origin.run()
+    origin.assert_whole()
+
+
+def test_without_its_environment_or_a_way_out_the_error_says_what_to_do(origin: Origin) -> None:
+    nowhere = origin.out.with_name("python")
+    with pytest.raises(FetchError, match=r"there is no FiftyOne here\. Make its environment with `make \.venv-fiftyone/ready`"):
+        fetch_with_fiftyone("validation", origin.out, python=nowhere, log=lambda _: None)
+    with pytest.raises(FetchError, match="because offline is set"):
+        fetch_with_fiftyone("validation", origin.out, python=origin.python, offline=True, log=lambda _: None)
+    with pytest.raises(FetchError, match=r"No module named 'fiftyone'; make the environment with"):
+        fetch_with_fiftyone("validation", origin.out, python=Path(sys.executable), log=lambda _: None)
 
 
 def test_a_zip_that_was_not_extracted_to_its_end_is_fetched_again(origin: Origin) -> None:
@@ -228,5 +382,5 @@ def test_a_zip_that_was_not_extracted_to_its_end_is_fetched_again(origin: Origin
 
 
 def test_the_first_photos_are_enough_for_a_trial(origin: Origin) -> None:
-    origin.run("--max-images", "3")
+    origin.run(max_images=3)
     assert sorted(one.stem for one in (origin.out / "data").iterdir()) == sorted(IDS)[:3]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from regioncache.cli import build, export, look, plan
+from regioncache.cli import build, export, fetch, look, plan
 from regioncache.errors import RegioncacheError
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
         plan.plan,
     ),
     "Steps of a build (the workflow runs these)": (
-        build.fetch,
+        fetch.fetch,
+        fetch.fetch_with_fiftyone,
         build.inflate,
         build.guard,
         build.parse,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +14,6 @@ from regioncache.demo import draw_demo_archives
 from regioncache.encode.prompts import use_one_thread
 from regioncache.entries import load_dataset_entry
 from regioncache.errors import ConfigError
-from regioncache.fetch.archive import fetch_archive
-from regioncache.fetch.azure import AzureOptions, AzureTool
-from regioncache.fetch.dotenv import read_dotenv
-from regioncache.fetch.sas import Tokens, parse_sas_options
 from regioncache.selection import selected_shards
 from regioncache.steps.convert import convert_shard
 from regioncache.steps.guard import list_guarded_images
@@ -46,48 +41,6 @@ def _paths(entry: Path, split: str, archives: Path, work: Path, cache: Path) -> 
 
 def _say(did: bool, what: str) -> None:
     typer.echo(f"{what}: {'written' if did else 'stands already, nothing to do'}", err=True)
-
-
-def fetch(
-    entry: Entry,
-    archive: Annotated[str, typer.Argument(help="Key of the archive in the catalog entry.")],
-    archives: Archives = ARCHIVES,
-    mirror: Annotated[list[str] | None, typer.Option(help="Folder, file or URL prefix to try first; repeatable.")] = None,
-    mirror_of: Annotated[
-        list[str] | None, typer.Option(help="DATASET=PLACE: tried before those for this dataset alone; repeatable.")
-    ] = None,
-    sas: Annotated[
-        list[str] | None,
-        typer.Option(help="PREFIX=NAME: the variable, in the environment or .env, with the token of such URLs; repeatable."),
-    ] = None,
-    sas_margin_s: Annotated[float, typer.Option(help="Seconds that a token must still be valid at the start.", min=0)] = 900,
-    azure_tool: Annotated[AzureTool, typer.Option(help="What fetches from Azure.")] = "azcopy",
-    azure_host: Annotated[
-        list[str] | None, typer.Option(help="HOST:PORT of another blob storage, such as an emulator; repeatable.")
-    ] = None,
-    offline: Annotated[bool, typer.Option(help="Open no socket: local mirrors only.")] = False,
-    tries: Annotated[int, typer.Option(help="Attempts per mirror.", min=1)] = 6,
-    timeout_s: Annotated[float, typer.Option(help="Seconds without a byte before a connection counts as dead.")] = 30,
-) -> None:
-    """Bring one archive to this machine, and verify it."""
-    dataset = load_dataset_entry(entry)
-    if archive not in dataset.archives:
-        raise ConfigError(f"{entry}: there is no archive {archive!r}; it has {', '.join(dataset.archives)}")
-    own_mirrors = [place for name, equals, place in (option.partition("=") for option in mirror_of or ()) if name == dataset.name]
-    names = parse_sas_options(sas or [])
-    variables = {**read_dotenv(Path(".env")), **os.environ} if names else {}
-    path = fetch_archive(
-        dataset.archives[archive],
-        archives / dataset.archives[archive].path,
-        mirrors=[*own_mirrors, *(mirror or ())],
-        tokens=Tokens(names, variables, sas_margin_s),
-        azure=AzureOptions(azure_tool, tuple(azure_host or ())),
-        offline=offline,
-        tries=tries,
-        timeout_s=timeout_s,
-        log=lambda line: typer.echo(line, err=True),
-    )
-    typer.echo(path)
 
 
 def inflate(

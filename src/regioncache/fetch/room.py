@@ -41,5 +41,5 @@ def disk_full(path: Path, problem: str) -> DiskFullError:
     return DiskFullError(
         errno.ENOSPC,
         f"no space left for {path}: {problem}. Free space on that disk, or set the folder of archives to a larger one, and"
-        " run the same command again; what wget fetched so far is kept, and it goes on where it stopped",
+        " run the same command again; what wget or FiftyOne fetched so far is kept, and it goes on where it stopped",
     )
