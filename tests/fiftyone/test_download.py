@@ -17,13 +17,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
+from pycocotools import mask as pycoco
 
 import regioncache
+from built_cache import build, sample_rows
 from fault_server import HTML, Fault, FaultServer, ServedFile, serving
+from regioncache.entries import load_dataset_entry
 from regioncache.errors import FetchError
+from regioncache.fetch.archive import fetch_archive
 from regioncache.fetch.fiftyone import fetch_with_fiftyone
 from regioncache.fetch.lock import file_lock
+from regioncache.steps.paths import BuildPaths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
 IDS = [f"{digit}0000000000000{k:02x}" for k, digit in enumerate("0123456789abcdef0123")]
 MASK = f"{IDS[3]}_m0abc_01234567.png"
 LIMIT_S = 120
+ENTRIES = Path(__file__).parents[2] / "workflow/catalog/variants"
 SOURCE_ROOT = Path(regioncache.__file__).parents[1]
 
 
@@ -39,6 +46,15 @@ def photo(seed: int) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 256, (40, 50, 3), np.uint8)
     Image.fromarray(pixels).save(buffer, "JPEG")
     return buffer.getvalue()
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.eye(8, dtype=np.bool_)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+PNG = png()
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
@@ -57,17 +73,15 @@ def contents() -> dict[str, bytes]:
     masks += f"{MASK},{IDS[3]},/m/0abc,01234567,0.1,0.5,0.2,0.6,0.8,\n"
     images = "ImageID,Subset,Rotation\n" + "".join(f"{one},validation,0.0\n" for one in IDS)
     files = {
-        "v5/class-descriptions-boxable.csv": b"/m/0abc,Cat\n/m/0def,Dog\n",
+        "v5/class-descriptions-boxable.csv": b"/m/0abc,Cat\n" + b"".join(b"/m/1%03d,Thing %d\n" % (k, k) for k in range(600)),
         "v5/classes-segmentation.txt": b"/m/0abc\n",
         "2018_04/bbox_labels_600_hierarchy.json": json.dumps({"LabelName": "/m/0bl9f", "Subcategory": []}).encode(),
         "2018_04/validation/validation-images-with-rotation.csv": images.encode(),
         "v5/validation-annotations-bbox.csv": boxes.encode(),
         "v5/validation-annotations-object-segmentation.csv": masks.encode(),
     }
-    png = io.BytesIO()
-    Image.fromarray(np.eye(8, dtype=np.bool_)).save(png, "PNG")
     for digit in "0123456789abcdef":
-        members = {MASK: png.getvalue()} if digit == IDS[3][0] else {"readme.txt": b"none"}
+        members = {MASK: PNG} if digit == IDS[3][0] else {"readme.txt": b"none"}
         files[f"v5/validation-masks/validation-masks-{digit}.zip"] = zipped(members)
     found = {f"/openimages/{name}": data for name, data in files.items()}
     return found | {f"/open-images-dataset/validation/{one}.jpg": photo(k) for k, one in enumerate(IDS)}
@@ -379,6 +393,29 @@ def test_a_zip_that_was_not_extracted_to_its_end_is_fetched_again(origin: Origin
     (part / "data" / f"{IDS[1]}.jpg.6eF2").write_bytes(b"half")
     origin.run()
     origin.assert_whole()
+
+
+def test_what_fiftyone_leaves_becomes_a_cache(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = origin.out.parent
+    monkeypatch.chdir(home)
+    origin.out = Path(".data/fiftyone/validation")
+    origin.run()
+    entry = yaml.safe_load((ENTRIES / "openimages_fiftyone.yaml").read_text())
+    entry["splits"]["validation"] |= {"expected_images": len(IDS), "shards": 1}
+    (home / "openimages_fiftyone.yaml").write_text(yaml.safe_dump(entry))
+    dataset = load_dataset_entry(home / "openimages_fiftyone.yaml")
+    paths = BuildPaths(dataset, "validation", home / "archives", home / "work", home / "cache")
+    fetch_archive(dataset.archives["validation"], home / "archives/openimages_fiftyone/validation.tar", log=lambda _: None)
+    rows = sample_rows(build(paths, tokenizers={}, frames=()))
+    assert {row["file_name"]: row["image"]["bytes"] for row in rows} == {
+        f"{one}.jpg": contents()[f"/open-images-dataset/validation/{one}.jpg"] for one in IDS
+    }
+    assert [row["box_xyxy"] for row in rows] == [[pytest.approx([5, 8, 25, 24])]] * len(IDS)  # of 50 x 40 pixels
+    with Image.open(io.BytesIO(PNG)) as small:
+        mask = np.asarray(small.resize((50, 40), Image.Resampling.NEAREST), np.uint8, order="F")
+    segmentations = {row["file_name"]: row["segmentation"] for row in rows}
+    assert segmentations.pop(f"{IDS[3]}.jpg") == [pycoco.encode(mask)["counts"].decode()]
+    assert {one for found in segmentations.values() for one in found} == {""}
 
 
 def test_the_first_photos_are_enough_for_a_trial(origin: Origin) -> None:
