@@ -101,7 +101,20 @@ class RepeatMix(_CountedMix):
         self.set_counts(repeated_counts(self.lengths, self.named("repeats", repeats)))
 
 
-class RatioBatches(MixOrder):
+class _BatchMix(MixOrder):
+    """Whole batches."""
+
+    def __init__(self, sources: Mapping[str, int], batch_size: int, stop: Stop, epoch_length: int | None, seed: int) -> None:
+        super().__init__(sources, seed)
+        check_stop(stop, "epoch_length", epoch_length)
+        self.chunk = check_count("batch_size", batch_size)
+
+    def identity(self) -> dict[str, Any]:
+        """See ``Order.identity``."""
+        return {**super().identity(), "batch_size": self.chunk}
+
+
+class RatioBatches(_BatchMix):
     """The same ratio of sources inside every batch.
 
     A batch of B has p_j B samples of source j. Where that is no whole number it has floor(p_j B), and the places that are
@@ -134,9 +147,7 @@ class RatioBatches(MixOrder):
         epoch_length: int | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(sources, seed)
-        check_stop(stop, "epoch_length", epoch_length)
-        self.chunk = check_count("batch_size", batch_size)
+        super().__init__(sources, batch_size, stop, epoch_length, seed)
         shares = self.shares(weights)
         batches = (epoch_length or 0) // batch_size if stop == "repeat" else ratio_batches(self.lengths, shares, batch_size, stop)
         self._counts = ratio_counts(shares, batch_size, check_count("the number of batches of an epoch", batches))
@@ -146,16 +157,12 @@ class RatioBatches(MixOrder):
         """See ``MixOrder.counts``."""
         return dict(zip(self.sources, self._counts.sum(axis=0).tolist(), strict=True))
 
-    def identity(self) -> dict[str, Any]:
-        """See ``Order.identity``."""
-        return {**super().identity(), "batch_size": self.chunk}
-
     def indices(self, epoch: int) -> Indices:
         """See ``Order.indices``."""
         return filled(ratio_labels(self._counts, self.seed, epoch), self.lengths, self.seed, epoch)
 
 
-class SourceBatches(MixOrder):
+class SourceBatches(_BatchMix):
     """Every batch from one source, the batches of all sources in random order.
 
     With B the size of a batch, n_j the length of source j and p_j its weight divided by the sum of all, the number of batches
@@ -189,9 +196,7 @@ class SourceBatches(MixOrder):
         epoch_length: int | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(sources, seed)
-        check_stop(stop, "epoch_length", epoch_length)
-        self.chunk = check_count("batch_size", batch_size)
+        super().__init__(sources, batch_size, stop, epoch_length, seed)
         up = batch_size - 1 if stop == "exhaust_once" else 0
         batches = [(length + up) // batch_size for length in self.lengths]
         length = None if epoch_length is None else epoch_length // batch_size
@@ -202,10 +207,6 @@ class SourceBatches(MixOrder):
     def counts(self) -> dict[str, int]:
         """See ``MixOrder.counts``."""
         return {name: batches * self.chunk for name, batches in zip(self.sources, self._batches, strict=True)}
-
-    def identity(self) -> dict[str, Any]:
-        """See ``Order.identity``."""
-        return {**super().identity(), "batch_size": self.chunk}
 
     def indices(self, epoch: int) -> Indices:
         """See ``Order.indices``."""

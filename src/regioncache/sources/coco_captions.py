@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
-from regioncache.errors import AnnotationError
 from regioncache.sources.coco_records import CocoImage, Int64
-from regioncache.sources.json_values import NOT_DECODED
+from regioncache.sources.json_values import decode_file
 from regioncache.sources.places import MemberFolder, place_columns, place_fields
 from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Needs, NoOptions, Parsed
 from regioncache.sources.regions import Category, Regions, make_regions
@@ -51,15 +50,7 @@ TABLE = pa.schema(
 
 def parse(files: Mapping[str, AnnotationFile], folders: Mapping[str, MemberFolder], _options: NoOptions) -> Parsed:
     """See ``Source.parse``."""
-    name, data = files["annotations"]
-    try:
-        file = msgspec.json.decode(data, type=_File)
-    except NOT_DECODED as error:
-        raise AnnotationError(
-            name,
-            f"not a COCO caption file: {error}",
-            remedy="Compare it with the format of captions_val2017.json, or fetch it again",
-        ) from error
+    file = decode_file(files["annotations"], _File, what="a COCO caption file", like="captions_val2017.json")
     report = Report()
     report.count("images_listed", len({image.id for image in file.images}))
     report.count("regions_listed", len(file.annotations))

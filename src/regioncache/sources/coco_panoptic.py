@@ -18,7 +18,7 @@ import pyarrow as pa
 from regioncache.errors import AnnotationError, BadRecordError
 from regioncache.panoptic_runs import label_runs
 from regioncache.sources.coco_records import CocoImage, Int32, Int64
-from regioncache.sources.json_values import NOT_DECODED
+from regioncache.sources.json_values import decode_file
 from regioncache.sources.map_png import MapSize
 from regioncache.sources.panoptic_png import png_ids
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
@@ -79,15 +79,8 @@ TABLE = pa.schema(
 
 def parse(files: Mapping[str, AnnotationFile], folders: Mapping[str, MemberFolder], _options: NoOptions) -> Parsed:
     """See ``Source.parse``."""
-    name, data = files["annotations"]
-    try:
-        file = msgspec.json.decode(data, type=_File)
-    except NOT_DECODED as error:
-        raise AnnotationError(
-            name,
-            f"not a COCO panoptic annotation file: {error}",
-            remedy="Compare it with the format of panoptic_val2017.json, or fetch it again",
-        ) from error
+    name = files["annotations"].name
+    file = decode_file(files["annotations"], _File, what="a COCO panoptic annotation file", like="panoptic_val2017.json")
     report = Report()
     named = {image.id for image in file.images} | {annotation.image_id for annotation in file.annotations}
     report.count("images_listed", len(named))

@@ -22,7 +22,7 @@ from pycocotools import mask as pycoco
 from regioncache.errors import AnnotationError, BadRecordError
 from regioncache.masks import to_rle
 from regioncache.sources.coco_records import CocoImage, Int32, Int64
-from regioncache.sources.json_values import NOT_DECODED, segmentation_of
+from regioncache.sources.json_values import decode_file, segmentation_of
 from regioncache.sources.places import MemberFolder, Place, place_columns, place_fields
 from regioncache.sources.plain_pickle import read_plain_pickle
 from regioncache.sources.record import IMAGE_FIELDS, AnnotationFile, Needs, Parsed
@@ -155,14 +155,7 @@ def _of_split(file: AnnotationFile, options: Options) -> list[Ref]:
 
 
 def _instances(file: AnnotationFile) -> _File:
-    try:
-        decoded = msgspec.json.decode(file.data, type=_File)
-    except NOT_DECODED as error:
-        raise AnnotationError(
-            file.name,
-            f"not a COCO instances file: {error}",
-            remedy="Compare it with the format of instances_train2014.json, or fetch it again",
-        ) from error
+    decoded = decode_file(file, _File, what="a COCO instances file", like="instances_train2014.json")
     for kind, records in (("category", decoded.categories), ("annotation", decoded.annotations)):
         doubled = [one for one, times in Counter(record.id for record in records).items() if times > 1]
         if doubled:
