@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,10 @@ import jsonschema
 import pytest
 import yaml
 
+from built_cache import build, sample_rows
+from official.files import write_file, write_tar
+from official.streams import line, record
+from own_table import photo
 from regioncache.entries import load_dataset_entry
 from regioncache.errors import ConfigError
 from regioncache.selection import selected_shards
@@ -137,3 +142,22 @@ def test_a_selection_names_archives_by_their_numbers(selection: str, numbers: tu
 def test_a_selection_that_cannot_be_read_or_names_nothing_is_refused(selection: str) -> None:
     with pytest.raises(ConfigError, match="tars: "):
         selected_shards(selection, (1, 8))
+
+
+def test_an_image_that_two_archives_hold_is_two_rows_and_counted(tmp_path: Path) -> None:
+    entry = stream_entry()
+    entry["splits"]["train"]["folders"]["images"]["prefix"] = ""
+    paths = load(tmp_path, entry)
+    held = {9: (900, 901), 10: (901, 902), 11: (903, 900)}
+    for number, ids in held.items():
+        write_tar(tmp_path / f"archives/mine/sa_{number:06d}.tar", {f"sa_{one}.jpg": photo(128, 96) for one in ids})
+        lines = [line(one, 0, 10 * one, record(10 * one, (10, 20, 60, 50))) for one in ids]
+        write_file(tmp_path / f"archives/mine/lines{number}.tsv", "".join(lines).encode())
+    captions = [line(one, 0, 10 * one, [{"caption": "a cup", "conf": 0.9}]) for one in range(900, 904)]
+    write_file(tmp_path / "archives/mine/captions.tsv", "".join(captions).encode())
+    rows = sample_rows(build(paths, tokenizers={}, frames=(), reject_budget=1, region_budget=1))
+    assert [row["image_id"] for row in rows] == [900, 901, 901, 902, 900, 903]
+    counts = json.loads((paths.cache / "stats.json").read_bytes())["counts"]
+    assert counts["images_in_several_archives"] == 2
+    build(paths, tokenizers={}, frames=(), reject_budget=1, region_budget=1, shards=[1])
+    assert "images_in_several_archives" not in json.loads((paths.cache / "stats.json").read_bytes())["counts"]
