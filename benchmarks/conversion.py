@@ -14,7 +14,7 @@ from benchmarks.examples import draw_examples
 from benchmarks.made_sets import MadeSet, make_sets
 from benchmarks.measure import Scale, Table, cpu_rates
 from benchmarks.panoptic import decode_png
-from regioncache.fetch.verify import archive_sha256
+from regioncache.fetch.record import archive_sha256
 from regioncache.steps.convert import convert_shard
 from regioncache.steps.parse import parse_annotations
 from regioncache.steps.paths import BuildPaths

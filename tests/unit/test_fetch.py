@@ -21,7 +21,7 @@ from regioncache.errors import ArchiveError, DiskFullError, FetchError
 from regioncache.fetch.archive import fetch_archive
 from regioncache.fetch.child import run_child
 from regioncache.fetch.lock import file_lock
-from regioncache.fetch.verify import record_path
+from regioncache.fetch.record import record_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

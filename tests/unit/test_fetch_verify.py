@@ -1,12 +1,10 @@
-"""What is taken for an archive, and what is remembered about it."""
+"""What is taken for an archive."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import io
-import multiprocessing
-import os
 import tarfile
 import zipfile
 from typing import TYPE_CHECKING, Literal
@@ -96,53 +94,3 @@ def test_a_beginning_is_not_an_error_while_more_may_come(tmp_path: Path) -> None
     assert verify.judge(path, archive_of("zip"), finished=False) is None
     with pytest.raises(ArchiveError, match="the zip is cut short"):
         verify.judge(path, archive_of("zip"), finished=True)
-
-
-def test_a_remembered_sha256_is_not_computed_again_until_size_or_time_change(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"first")
-    state = path.stat()
-    first = hashlib.sha256(b"first").hexdigest()
-    assert verify.archive_sha256(path) == first
-    path.write_bytes(b"other")  # as long, and with the same time of change: only reading it could tell
-    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert verify.archive_sha256(path) == first
-    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
-    assert verify.archive_sha256(path) == hashlib.sha256(b"other").hexdigest()
-
-
-@pytest.mark.parametrize("record", [b"", b"{", b"[]", b'{"bytes": 5}', b'{"bytes": "5", "mtime_ns": 0, "sha256": ""}'])
-def test_a_broken_record_is_written_anew(tmp_path: Path, record: bytes) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"first")
-    verify.record_path(path).write_bytes(record)
-    assert verify.archive_sha256(path) == hashlib.sha256(b"first").hexdigest()
-    assert verify.read_record(path) is not None
-
-
-def test_a_record_of_another_archive_does_not_count(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"first")
-    found = verify.archive_sha256(path)
-    assert verify.is_verified(path, archive_of("file", size=5, sha256=found))
-    assert not verify.is_verified(path, archive_of("file", size=6))
-    assert not verify.is_verified(path, archive_of("file", sha256="0" * 64))
-
-
-def _record_often(path: Path, times: int) -> None:
-    for _ in range(times):
-        verify.write_record(path, "0" * 64)
-
-
-def test_processes_may_record_one_archive_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "a.zip"
-    path.write_bytes(make("zip"))
-    context = multiprocessing.get_context("fork")
-    writers = [context.Process(target=_record_often, args=(path, 100)) for _ in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(60)
-    assert [writer.exitcode for writer in writers] == [0] * 4
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.zip", "a.zip.verified.json"]
-    assert verify.is_verified(path, archive_of("zip"))

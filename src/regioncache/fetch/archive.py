@@ -15,9 +15,10 @@ from regioncache.fetch.folder import pack_folder
 from regioncache.fetch.http import Wget, download, require_wget
 from regioncache.fetch.lock import file_lock
 from regioncache.fetch.mirrors import find_local, is_url, mirrors_of
+from regioncache.fetch.record import is_verified, write_record
 from regioncache.fetch.redact import redact
 from regioncache.fetch.sas import Tokens
-from regioncache.fetch.verify import is_verified, verify_whole, write_record
+from regioncache.fetch.verify import verify_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

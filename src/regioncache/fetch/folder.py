@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from regioncache.atomic import atomic_path, write_json
 from regioncache.errors import FetchError
-from regioncache.fetch.verify import is_verified, verify_whole, write_record
+from regioncache.fetch.record import is_verified, write_record
+from regioncache.fetch.verify import verify_whole
 from regioncache.hashing import content_key
 
 if TYPE_CHECKING:

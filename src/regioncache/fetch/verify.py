@@ -1,7 +1,6 @@
 """Is a file the archive that the catalog means: its size, its sha256, its first bytes.
 
-No download tool notices a wrong body by itself, so every file passes here before anything reads it. What was found is
-remembered in ``<file>.verified.json``, so that 18 GB are hashed once and not at every start.
+No download tool notices a wrong body by itself, so every file passes here before anything reads it; ``record`` remembers it.
 """
 
 from __future__ import annotations
@@ -11,9 +10,6 @@ import tarfile
 import zipfile
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from regioncache.atomic import write_json
 from regioncache.errors import ArchiveError
 from regioncache.hashing import sha256_file
 
@@ -27,58 +23,6 @@ _MAGIC = {"zip": b"PK\x03\x04", "gzip": b"\x1f\x8b"}
 _HTML = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(rb"<title[^>]*>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTALL)
 _WEB_PAGE_REMEDY = "The host may want a login, or limit downloads: open the address in a browser, or use another mirror"
-
-
-class Record(msgspec.Struct, frozen=True):
-    """What ``<file>.verified.json`` holds.
-
-    Args:
-        bytes: the file's size when it was verified.
-        mtime_ns: its time of last change, in nanoseconds since 1970.
-        sha256: of its bytes.
-    """
-
-    bytes: int
-    mtime_ns: int
-    sha256: str
-
-
-def record_path(path: Path) -> Path:
-    """Where the result for ``path`` is remembered; for a symbolic link, beside the link."""
-    return path.with_name(path.name + ".verified.json")
-
-
-def read_record(path: Path) -> Record | None:
-    """The remembered result, or None if there is none or the file has changed since."""
-    try:
-        record = msgspec.json.decode(record_path(path).read_bytes(), type=Record)
-        state = path.stat()
-    except (OSError, msgspec.DecodeError):
-        return None
-    return record if (record.bytes, record.mtime_ns) == (state.st_size, state.st_mtime_ns) else None
-
-
-def write_record(path: Path, sha256: str) -> None:
-    """Remember that ``path`` as it is now has this sha256."""
-    state = path.stat()
-    # Steps of several datasets that read one archive may find at once that it has no record.
-    write_json(record_path(path), {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns, "sha256": sha256}, shared=True)
-
-
-def archive_sha256(path: Path) -> str:
-    """The sha256 of a file, remembered as long as its size and time of change stay; else hashed and remembered."""
-    record = read_record(path)
-    if record is not None:
-        return record.sha256
-    found = sha256_file(path)
-    write_record(path, found)
-    return found
-
-
-def is_verified(path: Path, archive: Archive) -> bool:
-    """Whether ``path`` is remembered to be this archive; reads no byte of it."""
-    record = read_record(path)
-    return record is not None and archive.bytes in (None, record.bytes) and archive.sha256 in (None, record.sha256)
 
 
 def judge(path: Path, archive: Archive, *, finished: bool) -> str | None:

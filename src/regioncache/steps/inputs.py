@@ -9,7 +9,8 @@ import msgspec
 
 from regioncache.archive import Member, OpenArchive, inflated_file, list_members, nested_archive, read_member
 from regioncache.errors import ArchiveError, ConfigError
-from regioncache.fetch.verify import archive_sha256, is_verified, verify_whole, write_record
+from regioncache.fetch.record import archive_sha256, is_verified, write_record
+from regioncache.fetch.verify import verify_whole
 from regioncache.sources import SOURCES
 from regioncache.sources.places import FolderPart, MemberFolder
 from regioncache.sources.record import AnnotationFile
