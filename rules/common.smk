@@ -44,6 +44,7 @@ FETCH_OPTIONS = shlex.join(
         *(word for mirror in config["fetch"]["mirrors"] for word in ("--mirror", mirror)),
         *(word for prefix, name in config["fetch"]["sas"].items() for word in ("--sas", f"{prefix}={name}")),
         *("--sas-margin-s", str(config["fetch"]["sas_margin_s"])),
+        *("--planned-mb-s", str(config["fetch"]["planned_mb_s"])),
         *("--azure-tool", config["fetch"]["azure_tool"]),
         *(word for host in config["fetch"]["azure_hosts"] for word in ("--azure-host", host)),
         "--offline" if config["fetch"]["offline"] else "--no-offline",

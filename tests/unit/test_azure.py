@@ -124,6 +124,13 @@ def test_a_token_past_its_end_or_before_its_begin_is_refused_before_any_request(
     assert not (tmp_path / "sa_000000.tar.azcopy").exists()
 
 
+def test_a_token_that_ends_before_its_file_has_come_is_refused(azurite: Azurite, blob: str, tmp_path: Path) -> None:
+    token = container_sas("sa1b", expiry_s=1000)
+    with pytest.raises(FetchError, match=r"less than the 1100 s that the file takes at 10 MB/s \(fetch\.planned_mb_s\)"):
+        fetch(azurite, blob, token, tmp_path, bytes=11_000_000_000)
+    fetch(azurite, blob, token, tmp_path)
+
+
 def test_a_wrong_signature_is_a_refusal_with_the_services_reason(azurite: Azurite, blob: str, tmp_path: Path) -> None:
     text = refused(azurite, blob, container_sas("sa1b", key=OTHER_KEY), tmp_path)
     assert "it refuses the token, or wants one (403: AuthorizationFailure)" in text

@@ -29,7 +29,7 @@ def token(*, signature: str = ESCAPED, **fields: str) -> str:
 
 
 def tokens(value: str | None, prefix: str = f"{HOST}/sa1b/", margin_s: float = 900) -> Tokens:
-    return Tokens({prefix: "SA1B_KEY"}, {} if value is None else {"SA1B_KEY": value}, margin_s, lambda: NOW)
+    return Tokens({prefix: "SA1B_KEY"}, {} if value is None else {"SA1B_KEY": value}, margin_s, now=lambda: NOW)
 
 
 @pytest.mark.parametrize("begin", ["", "?", " ?"])
@@ -136,6 +136,15 @@ def test_the_margin_is_the_time_that_a_token_must_still_be_valid() -> None:
     assert tokens(value, margin_s=600).sign(URL).url.endswith(value)
     with pytest.raises(FetchError, match="less than 601 s"):
         tokens(value, margin_s=601).sign(URL)
+
+
+def test_a_token_must_outlast_its_file_at_the_planned_rate() -> None:
+    value = token(se="2026-06-01T12:20Z")  # 1,200 s from now
+    assert tokens(value).sign(URL, 12_000).url.endswith(value)
+    with pytest.raises(FetchError, match=r"less than the 1200 s that the file takes at 10 MB/s \(fetch\.planned_mb_s\) are left"):
+        tokens(value).sign(URL, 12_001)
+    with pytest.raises(FetchError, match=r"less than 1201 s \(fetch\.sas_margin_s\) are left"):
+        tokens(value, margin_s=1201).sign(URL, 12_001)
 
 
 @pytest.mark.parametrize("value", [None, "", " ", "?"])

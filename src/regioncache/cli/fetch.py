@@ -39,6 +39,7 @@ def fetch(
         typer.Option(help="PREFIX=NAME: the variable, in the environment or .env, with the token of such URLs; repeatable."),
     ] = None,
     sas_margin_s: Annotated[float, typer.Option(help="Seconds that a token must still be valid at the start.", min=0)] = 900,
+    planned_mb_s: Annotated[float, typer.Option(help="MB/s at which a token must outlast its file.", min=0.001)] = 10,
     azure_tool: Annotated[AzureTool, typer.Option(help="What fetches from Azure.")] = "azcopy",
     azure_host: Annotated[
         list[str] | None, typer.Option(help="HOST:PORT of another blob storage, such as an emulator; repeatable.")
@@ -58,7 +59,7 @@ def fetch(
         dataset.archives[archive],
         archives / dataset.archives[archive].path,
         mirrors=[*own_mirrors, *(mirror or ())],
-        tokens=Tokens(names, variables, sas_margin_s),
+        tokens=Tokens(names, variables, sas_margin_s, planned_mb_s),
         azure=AzureOptions(azure_tool, tuple(azure_host or ())),
         offline=offline,
         tries=tries,

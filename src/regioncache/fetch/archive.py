@@ -113,7 +113,8 @@ class _Downloads:
 
     def fetch(self, url: str) -> None:
         """Make the destination the archive that lies at an address."""
-        signed = self.tokens.sign(url)
+        size_mb = (self.archive.disk_mb or 0) if self.archive.bytes is None else self.archive.bytes / 1e6
+        signed = self.tokens.sign(url, size_mb)
         is_blob = self.azure.is_blob(url)
         try:
             if is_blob:

@@ -101,22 +101,28 @@ class Tokens:
     Args:
         names: the name of a token's variable, by the beginning of the addresses that it is for.
         variables: where values are looked up, such as ``os.environ``.
-        margin_s: how long a token must still be valid when a download begins.
+        margin_s: how long a token must still be valid when a download begins, at the least.
+        planned_mb_s: how fast downloads are planned to be, in 10^6 bytes a second; a token must outlast its file.
         now: the clock.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     margin_s: float = 900.0
+    planned_mb_s: float = 10.0
     now: Callable[[], datetime] = _now
 
-    def sign(self, url: str) -> Signed:
+    def sign(self, url: str, size_mb: float = 0) -> Signed:
         """The address with its token; as it is if no token is configured for it, or if it carries a query of its own.
 
         Of several beginnings that fit, the longest counts.
 
+        Args:
+            url: what to ask for.
+            size_mb: what it holds, in 10^6 bytes; 0 if that is not known.
+
         Raises:
-            FetchError: its token is missing, malformed, not valid yet, no longer valid for ``margin_s``, or not for reading.
+            FetchError: its token is missing, malformed, not valid yet, not valid as long as planned, or not for reading.
         """
         if urlsplit(url).query:
             return Signed(url, "asked with the query of its own")
@@ -131,13 +137,13 @@ class Tokens:
                 " it is empty; set it to the token"
             )
         try:
-            expiry = self._check(token)
+            expiry = self._check(token, size_mb / self.planned_mb_s)
         except ValueError as error:
             raise FetchError(f"the token in {name}, for {prefix}, {error}") from None
         until = "an end that its stored policy sets" if expiry is None else f"{_shown(expiry)}"
         return Signed(f"{url}?{token}", f"asked with the token in {name}, valid until {until}")
 
-    def _check(self, token: str) -> datetime | None:
+    def _check(self, token: str, planned_s: float) -> datetime | None:
         """When a token ends, or None if only the service knows; ValueError with the end of a sentence if it cannot work."""
         if "://" in token:
             raise ValueError("is a whole address; set it to what follows the question mark")
@@ -159,10 +165,13 @@ class Tokens:
             raise ValueError(f"is not valid before {_shown(start)} (st), and it is {_shown(now)}")
         if expiry is not None and expiry <= now:
             raise ValueError(f"expired at {_shown(expiry)} (se), and it is {_shown(now)}; ask for a new one")
-        if expiry is not None and expiry - now < timedelta(seconds=self.margin_s):
+        if expiry is not None and expiry - now < timedelta(seconds=max(self.margin_s, planned_s)):
+            needed = f"{self.margin_s:g} s (fetch.sas_margin_s)"
+            if planned_s > self.margin_s:
+                needed = f"the {planned_s:.0f} s that the file takes at {self.planned_mb_s:g} MB/s (fetch.planned_mb_s)"
             raise ValueError(
-                f"expires at {_shown(expiry)} (se), and it is {_shown(now)}: less than {self.margin_s:g} s"
-                " (fetch.sas_margin_s) are left for the download; ask for a new one"
+                f"expires at {_shown(expiry)} (se), and it is {_shown(now)}: less than {needed} are left for the download;"
+                " ask for a new one"
             )
         return expiry
 
