@@ -50,11 +50,11 @@ class _Slots(NamedTuple):
         if self.width is None:
             filled = [value for value in values if len(value)]
             return np.concatenate(filled, dtype=dtype, casting="unsafe") if filled else np.empty((0, *tail), dtype)
-        batch = np.empty((len(values), self.width, *tail), dtype)
-        batch.fill(fill)
-        for slot, value in zip(batch, values, strict=True):
-            kept = min(len(value), self.width)  # all, or where every image gives as many, the first ones
-            slot[:kept] = value[:kept]
+        shape = len(values), self.width, *tail
+        batch = np.zeros(shape, dtype) if fill == 0 else np.full(shape, fill, dtype)
+        for number, value in enumerate(values):
+            kept = value[: self.width]  # all, or where every image gives as many, the first ones
+            batch[number, : len(kept)] = kept
         return batch
 
 
@@ -226,7 +226,7 @@ class RegionCollator:
 
 def _per_sample(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Texts and the like as lists, flags as bool (B,), as far as a sample has them."""
-    present = {name for sample in samples for name in sample}
+    present: set[str] = set().union(*samples)
     texts = [name for name in ("metadata_captions", "task_type", "segmentation", "source") if name in present]
     flags = [name for name in (*HAS, "is_padding") if name in present]
     return {

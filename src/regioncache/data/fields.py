@@ -53,6 +53,8 @@ def completed(samples: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any
     """
     fields = next((sample["fields"] for sample in samples if "fields" in sample), None)
     if fields is None:
+        if all(sample.keys() == samples[0].keys() for sample in samples):  # as from one dataset
+            return samples
         fields = _fields_of(samples)
         if all(all(_owned(sample, fields).values()) for sample in samples):
             return samples
