@@ -1,7 +1,8 @@
-# Open Images through FiftyOne's downloader, in an environment of its own, for the entry openimages_fiftyone.
+# Open Images through FiftyOne's downloader, in an environment of its own, for the entry openimages_fiftyone. With a storage provider, the
+# environment and the folder stay on the machine that submits.
 #     in:  envs/fiftyone.txt
 #     out: .data/fiftyone/<split>: data/, labels/, metadata/
-if FETCHES_HERE:
+if FETCHES_HERE or workflow.storage_settings.default_storage_provider is not None:
 
     localrules:
         install_fiftyone,
@@ -12,7 +13,7 @@ rule install_fiftyone:
     input:
         "envs/fiftyone.txt",
     output:
-        touch(".venv-fiftyone/ready"),
+        local(touch(".venv-fiftyone/ready")),
     log:
         "logs/fiftyone/install.log",
     benchmark:
@@ -31,9 +32,9 @@ rule install_fiftyone:
 
 rule download_with_fiftyone:
     input:
-        ".venv-fiftyone/ready",
+        local(".venv-fiftyone/ready"),
     output:
-        directory(".data/fiftyone/{split}"),
+        local(directory(".data/fiftyone/{split}")),
     log:
         "logs/fiftyone/{split}.log",
     benchmark:
@@ -45,10 +46,9 @@ rule download_with_fiftyone:
         mem_mb=4000,
         disk_mb=50000,
         runtime=2880,
-    params:
-        offline="--offline" if config["fetch"]["offline"] else "--no-offline",
-        tries=config["fetch"]["tries"],
-        timeout_s=config["fetch"]["timeout_s"],
     shell:
-        "regioncache fetch-with-fiftyone {wildcards.split:q} {output:q} {params.offline} --tries {params.tries}"
-        " --timeout-s {params.timeout_s} > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
+        # Not as parameters: a changed timeout is no reason to fetch everything again.
+        "regioncache fetch-with-fiftyone {wildcards.split:q} {output:q}"
+        f" {'--offline' if config['fetch']['offline'] else '--no-offline'}"
+        f" --tries {config['fetch']['tries']} --timeout-s {config['fetch']['timeout_s']}"
+        " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"
