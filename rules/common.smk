@@ -9,7 +9,7 @@ import msgspec
 from regioncache.cache.layout import part_name
 from regioncache.entries import load_entries
 from regioncache.errors import ConfigError
-from regioncache.fetch.mirrors import check_datasets
+from regioncache.fetch.mirrors import check_datasets, is_url
 from regioncache.fetch.sas import check_names, refuse_tokens
 from regioncache.hashing import content_key
 from regioncache.selection import selected_shards

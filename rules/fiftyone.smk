@@ -2,6 +2,17 @@
 # environment and the folder stay on the machine that submits.
 #     in:  envs/fiftyone.txt
 #     out: .data/fiftyone/<split>: data/, labels/, metadata/
+# The first of its mirrors, where that is an address, takes the place of the publisher's. No `params`, as with FETCH_OPTIONS.
+FIFTYONE_MIRRORS = filter(is_url, config["fetch"]["mirrors_of"].get("openimages_fiftyone", [])[:1])
+FIFTYONE_OPTIONS = shlex.join(
+    [
+        *(word for mirror in FIFTYONE_MIRRORS for word in ("--mirror", mirror)),
+        "--offline" if config["fetch"]["offline"] else "--no-offline",
+        *("--tries", str(config["fetch"]["tries"])),
+        *("--timeout-s", str(config["fetch"]["timeout_s"])),
+    ]
+)
+
 if FETCHES_HERE or workflow.storage_settings.default_storage_provider is not None:
 
     localrules:
@@ -47,8 +58,6 @@ rule download_with_fiftyone:
         disk_mb=50000,
         runtime=2880,
     shell:
-        # Not as parameters: a changed timeout is no reason to fetch everything again.
         "regioncache fetch-with-fiftyone {wildcards.split:q} {output:q}"
-        f" {'--offline' if config['fetch']['offline'] else '--no-offline'}"
-        f" --tries {config['fetch']['tries']} --timeout-s {config['fetch']['timeout_s']}"
+        f" {FIFTYONE_OPTIONS.replace('{', '{{').replace('}', '}}')}"
         " > {log:q} 2>&1 || {{ tail -n 5 {log:q} >&2; exit 1; }}"

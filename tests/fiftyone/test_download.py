@@ -22,14 +22,12 @@ from PIL import Image
 from pycocotools import mask as pycoco
 
 import regioncache
-from built_cache import build, sample_rows
+from built_cache import sample_rows
 from fault_server import HTML, Fault, FaultServer, ServedFile, serving
-from regioncache.entries import load_dataset_entry
 from regioncache.errors import FetchError
-from regioncache.fetch.archive import fetch_archive
 from regioncache.fetch.fiftyone import fetch_with_fiftyone
 from regioncache.fetch.lock import file_lock
-from regioncache.steps.paths import BuildPaths
+from workspace import make_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -395,18 +393,20 @@ def test_a_zip_that_was_not_extracted_to_its_end_is_fetched_again(origin: Origin
     origin.assert_whole()
 
 
-def test_what_fiftyone_leaves_becomes_a_cache(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = origin.out.parent
-    monkeypatch.chdir(home)
-    origin.out = Path(".data/fiftyone/validation")
-    origin.run()
+def test_the_workflow_builds_a_cache_of_what_fiftyone_fetches(origin: Origin, tmp_path: Path) -> None:
+    workspace = make_workspace(
+        tmp_path / "workspace",
+        tokenizers={},
+        fetch={"mirrors_of": {"openimages_fiftyone": [origin.server.url]}, "tries": 2, "timeout_s": 10},
+    )
     entry = yaml.safe_load((ENTRIES / "openimages_fiftyone.yaml").read_text())
-    entry["splits"]["validation"] |= {"expected_images": len(IDS), "shards": 1}
-    (home / "openimages_fiftyone.yaml").write_text(yaml.safe_dump(entry))
-    dataset = load_dataset_entry(home / "openimages_fiftyone.yaml")
-    paths = BuildPaths(dataset, "validation", home / "archives", home / "work", home / "cache")
-    fetch_archive(dataset.archives["validation"], home / "archives/openimages_fiftyone/validation.tar", log=lambda _: None)
-    rows = sample_rows(build(paths, tokenizers={}, frames=()))
+    entry["splits"] = {"validation": entry["splits"]["validation"] | {"expected_images": len(IDS), "shards": 2}}
+    (workspace.catalog / "openimages_fiftyone.yaml").write_text(yaml.safe_dump(entry))
+    (workspace.folder / ".venv-fiftyone").symlink_to(origin.python.parents[1])  # made already, in minutes
+    os.utime(workspace.folder / "envs/fiftyone.txt", (0, 0))
+    origin.serve(BOXES, ONCE["a cut connection"])
+    workspace.snakemake("cache_openimages_fiftyone")
+    rows = sample_rows(workspace.cache_dir / "openimages_fiftyone/validation")
     assert {row["file_name"]: row["image"]["bytes"] for row in rows} == {
         f"{one}.jpg": contents()[f"/open-images-dataset/validation/{one}.jpg"] for one in IDS
     }
