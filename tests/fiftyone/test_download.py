@@ -397,7 +397,7 @@ def test_the_workflow_builds_a_cache_of_what_fiftyone_fetches(origin: Origin, tm
     workspace = make_workspace(
         tmp_path / "workspace",
         tokenizers={},
-        fetch={"mirrors_of": {"openimages_fiftyone": [origin.server.url]}, "tries": 2, "timeout_s": 10},
+        fetch={"mirrors_of": {"openimages_fiftyone": [f"{origin.server.url}/"]}, "tries": 2, "timeout_s": 10},
     )
     entry = yaml.safe_load((ENTRIES / "openimages_fiftyone.yaml").read_text())
     entry["splits"] = {"validation": entry["splits"]["validation"] | {"expected_images": len(IDS), "shards": 2}}

@@ -71,7 +71,13 @@ def fetch_with_fiftyone(
         if out.is_dir():
             log(f"{out}: whole by now")
             return out
-        options = {"mirror": mirror, "tries": tries, "timeout-s": timeout_s, "workers": workers, "max-images": max_images}
+        options = {
+            "mirror": mirror and mirror.rstrip("/"),
+            "tries": tries,
+            "timeout-s": timeout_s,
+            "workers": workers,
+            "max-images": max_images,
+        }
         words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
         command = [str(python), "-P", "-m", "open_images", str(out), "--split", split, *words]
         outcome = run_child(command, inherited_fds=[lock_fd], variables={"PYTHONPATH": str(PROGRAMS)}, log=log)
