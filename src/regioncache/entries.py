@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-import yaml
 
 from regioncache.catalog import (
     Archive,
@@ -22,12 +21,12 @@ from regioncache.catalog import (
 )
 from regioncache.entry_problems import explain
 from regioncache.errors import ConfigError
+from regioncache.plain_yaml import read_plain_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_MOST_VALUES = 100_000  # of one entry; the largest of the project has some hundred
 _SECTIONS = {"archives": Archive, "splits": Split, "files": Member, "folders": FolderParts, "guards": Member}
 _CHOICES = {
     "exif": Exif,
@@ -44,11 +43,7 @@ def load_dataset_entry(path: Path) -> Dataset:
     Raises:
         ConfigError: the file cannot be read, is not YAML, or breaks a rule; names the file, the key and what was found.
     """
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except Exception as error:  # (PyYAML raises whatever a bad date or number makes it meet)
-        raise ConfigError(f"{path}: this catalog entry cannot be read: {error}") from error
-    _check_extent(path, value)
+    value = read_plain_yaml(path, "catalog entry")
     try:
         dataset = msgspec.convert(value, Dataset)
     except msgspec.ValidationError as error:
@@ -60,21 +55,6 @@ def load_dataset_entry(path: Path) -> Dataset:
             known = ", ".join(dataset.archives)
             raise ConfigError(f"{path}: {where} reads from archive {key!r}, expected one of: {known}")
     return _without_series(path, dataset)
-
-
-def _check_extent(path: Path, value: Any) -> None:  # noqa: ANN401  (whatever the YAML file holds)
-    """Refuse a few lines of anchors and aliases that stand for millions of values, or for themselves."""
-    left, seen = [value], 0
-    while left:
-        one = left.pop()
-        seen += 1
-        if seen > _MOST_VALUES:
-            problem = f"expected at most {_MOST_VALUES} values, found more; anchors and aliases multiply them"
-            raise ConfigError(f"{path}: this catalog entry cannot be read: {problem}")
-        if isinstance(one, dict):
-            left += one.values()
-        elif isinstance(one, list):
-            left += one
 
 
 def _without_series(path: Path, dataset: Dataset) -> Dataset:

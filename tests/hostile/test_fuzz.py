@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 READERS = {
-    "archives": ("zips", "tars", "gzips"),
+    "archives": ("zips", "tars", "gzips", "whole_files"),
     "annotations": (
         "coco_instance",
         "objects365",
@@ -38,7 +38,7 @@ READERS = {
     "maps": ("maps",),
     "images": ("jpegs", "pngs", "other_formats"),
     "caches": ("shards", "rows", "stale_offsets", "offsets", "index", "verify", "table_parquet"),
-    "entries": ("catalog",),
+    "entries": ("catalog", "mixes"),
 }
 
 

@@ -121,6 +121,7 @@ def test_turns_are_the_index_modulo_the_length() -> None:
         (lambda: WeightedMix(SOURCES, stop="never"), "stop='never' is none of stop_first, exhaust_once, repeat"),  # type: ignore[arg-type]
         (lambda: RepeatMix(SOURCES, {"coco": 1, "o365": 1, "vg": float("inf")}), "repeats: 'vg' has inf"),
         (lambda: RepeatMix({"vg": 5}, {"vg": 0.01}), "the length of an epoch is 0"),
+        (lambda: RepeatMix({"vg": 5}, {"vg": 1e20}), f"the length of an epoch is 5{'0' * 20}; an order holds at most {2**40}"),
         (lambda: SourceBatches(SOURCES, 8), "the number of batches of an epoch is 0"),
         (lambda: RatioBatches(SOURCES, dict.fromkeys(NAMES, 1.0), 24), "the number of batches of an epoch is 0"),
         (lambda: InterleavedMix(SOURCES, stopping_strategy="some"), "stopping_strategy='some'"),  # type: ignore[arg-type]

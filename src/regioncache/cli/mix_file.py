@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-import yaml
 
 from regioncache.data.mix_orders import RatioBatches, RepeatMix, SourceBatches, WeightedMix
 from regioncache.entry_problems import explain
@@ -24,7 +23,6 @@ from regioncache.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from regioncache.data.mix_sources import MixOrder
 
@@ -66,18 +64,6 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ranks: Count = 1
     stop: Stop | None = None
     epoch_length: Count | None = None
-
-
-def read_mix(path: Path) -> Any:  # noqa: ANN401  (whatever the YAML file holds)
-    """The values of a YAML file.
-
-    Raises:
-        ConfigError: it cannot be read.
-    """
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: this mix cannot be read: {error}") from error
 
 
 def mix_of(value: Any, where: str) -> Mix:  # noqa: ANN401  (whatever the YAML file holds)

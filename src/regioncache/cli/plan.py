@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from regioncache.cli.look import AsJson  # noqa: TC001  (typer reads annotations at run time)
-from regioncache.cli.mix_file import mix_of, order_of, read_mix
+from regioncache.cli.mix_file import mix_of, order_of
 from regioncache.data.order.ranks import batch_count
 from regioncache.errors import ConfigError
+from regioncache.plain_yaml import read_plain_yaml
 from regioncache.report.mix_plan import plan_facts, rows_and_regions
 
 Caches = Annotated[
@@ -36,7 +37,7 @@ def plan(
     if (mix is None) == (not caches):
         raise ConfigError("name the caches to mix, or a file with --mix, and not both")
     if mix is not None:
-        meant, where = read_mix(mix), str(mix)
+        meant, where = read_plain_yaml(mix, "mix"), str(mix)
     else:
         sources = _sources(caches or [])
         _add("weight", weight or [], sources)

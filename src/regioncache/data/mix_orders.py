@@ -36,7 +36,7 @@ class _CountedMix(MixOrder):
             ConfigError: it would have none.
         """
         self._counts = list(counts)
-        check_count("the length of an epoch", len(self))
+        check_count("the length of an epoch", sum(self._counts))
 
     @property
     def counts(self) -> dict[str, int]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from regioncache.data.order.draws import Indices
 
+_MOST = 1 << 40  # samples or batches; a mistyped number is refused before memory is asked for
+
 
 class Order(ABC):
     """The order of the samples in every epoch; a function of the epoch alone.
@@ -238,10 +240,12 @@ def check_count(name: str, count: int) -> int:
     """The count as a plain int.
 
     Raises:
-        ConfigError: it is less than 1.
+        ConfigError: it is less than 1, or more than any order can hold.
     """
     if count < 1:
         raise ConfigError(f"{name} is {count}; an order needs at least 1")
+    if count > _MOST:
+        raise ConfigError(f"{name} is {count}; an order holds at most {_MOST}")
     return int(count)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import re
 import tarfile
@@ -12,12 +13,16 @@ from typing import TYPE_CHECKING
 
 from hostile.mutation import EDGES, damaged, resealed_tar
 from regioncache.archive import OpenArchive, inflated_file, list_members, nested_archive
+from regioncache.catalog import Archive
 from regioncache.errors import ArchiveError
+from regioncache.fetch.verify import verify_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from random import Random
+
+    from regioncache.catalog import ArchiveKind
 
 FILES = {"a/one.txt": b"line of text\n" * 30, "a/empty": b"", "größe.bin": bytes(range(256)), "b/deep/er.json": b'{"a": [1, 2]}'}
 _UNSAFE = re.compile(r"^$|^/|^[A-Za-z]:|\\|\x00|(?:^|/)\.\.(?:/|$)")
@@ -137,5 +142,26 @@ def gzips(folder: Path) -> Callable[[Random], None]:
             for left in spool.glob("*"):
                 assert ".tmp" not in left.name, left
                 left.unlink()
+
+    return attempt
+
+
+def whole_files(folder: Path) -> Callable[[Random], None]:
+    """Damaged files of every kind, and web pages, before a download is taken for an archive of that kind."""
+    valid: dict[ArchiveKind, bytes] = {
+        "zip": zip_of(FILES, zipfile.ZIP_DEFLATED),
+        "tar": tar_of(FILES, tarfile.GNU_FORMAT),
+        "gzip": gzip.compress(b"".join(FILES.values()), 6, mtime=0),
+        "file": b"<!-- a page --> <html><head><title>Quota</title></head><body>Later.</body></html>",
+    }
+    path = folder / "a"
+
+    def attempt(random: Random) -> None:
+        kind = random.choice(list(valid))
+        data = damaged(random.choice((valid[kind], *valid.values())), random, list(valid.values()))
+        path.write_bytes(data)
+        size = random.choice((None, None, len(data), len(data) + 1))
+        found = verify_whole(path, Archive(path="a", kind=kind, bytes=size, local="a"))
+        assert found == hashlib.sha256(data).hexdigest()
 
     return attempt

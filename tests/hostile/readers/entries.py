@@ -1,4 +1,4 @@
-"""Catalog entries."""
+"""Catalog entries, and mixes of caches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import yaml
 
 from hostile.mutation import VALUES, damaged
 from regioncache.catalog import Dataset
+from regioncache.cli.mix_file import mix_of, order_of
 from regioncache.entries import load_dataset_entry
+from regioncache.plain_yaml import read_plain_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,17 +59,48 @@ def catalog(folder: Path) -> Callable[[Random], None]:
     path = folder / "entry.yaml"
 
     def attempt(random: Random) -> None:
-        if random.random() < 0.4:
-            data = damaged(random.choice(texts), random, texts)
-            if random.random() < 0.5:
-                at = random.randrange(len(data) + 1)
-                data = data[:at] + random.choice(_PIECES) + data[at:]
-        else:
-            data = _text_of(_changed(random.choice(trees), random))
-        path.write_bytes(data)
+        path.write_bytes(
+            _damaged_text(texts, random) if random.random() < 0.4 else _text_of(_changed(random.choice(trees), random))
+        )
         assert isinstance(load_dataset_entry(path), Dataset)
 
     return attempt
+
+
+def mixes(folder: Path) -> Callable[[Random], None]:
+    """Damaged mixes of caches, to the number of samples of each source."""
+    tree = {
+        "sources": {"coco": {"cache": "a/train", "weight": 2}, "vg": {"cache": "b/train", "weight": 0.5}},
+        "batches": "ratio",
+        "batch_size": 8,
+        "ranks": 4,
+        "stop": "exhaust_once",
+    }
+    repeated = {"sources": {"coco": {"cache": "a/train", "repeat": 2}, "vg": {"cache": "b/train", "repeat": 0.1}}}
+    by_length = {**tree, "batches": "mixed", "stop": "repeat", "epoch_length": 1000}
+    trees = [tree, repeated, by_length]
+    texts = [_text_of(one) for one in trees]
+    path = folder / "mix.yaml"
+
+    def attempt(random: Random) -> None:
+        path.write_bytes(
+            _damaged_text(texts, random) if random.random() < 0.4 else _text_of(_changed(random.choice(trees), random))
+        )
+        mix = mix_of(read_plain_yaml(path, "mix"), "mix.yaml")
+        order = order_of(mix, dict.fromkeys(mix.sources, 100))
+        assert all(count >= 0 for count in order.counts.values())
+        assert sum(order.counts.values()) == len(order) > 0
+
+    return attempt
+
+
+def _damaged_text(texts: list[bytes], random: Random) -> bytes:
+    """One of the texts, damaged, and now and then with something that YAML has for everybody who reads it."""
+    data = damaged(random.choice(texts), random, texts)
+    if random.random() < 0.5:
+        at = random.randrange(len(data) + 1)
+        data = data[:at] + random.choice(_PIECES) + data[at:]
+    return data
 
 
 def _changed(tree: Any, random: Random) -> Any:
