@@ -16,3 +16,8 @@ collect_ignore_glob = [] if PYTHON.exists() else ["test_*.py"]
 def fiftyone_python() -> Path:
     """The interpreter of the environment that has FiftyOne."""
     return PYTHON
+
+
+def pytest_report_header() -> str:
+    """Say why nothing is run where FiftyOne is missing."""
+    return f"FiftyOne: {PYTHON}" if PYTHON.exists() else f"FiftyOne is missing, {PYTHON}: `make test-fiftyone` installs it"
