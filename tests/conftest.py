@@ -11,6 +11,7 @@ import pytest
 
 from azurite import Azurite, running_azurite
 from built_cache import build, draw_and_fetch
+from regioncache.demo import draw_demo_archives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,14 @@ def wget() -> str:
             pytest.fail("wget is not installed")
         pytest.skip("wget is not installed")
     return found
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Archives of 12 drawn training images and 4 for validation; not to be changed."""
+    folder = tmp_path_factory.mktemp("drawn")
+    draw_demo_archives(folder, train_images=12, val_images=4)
+    return folder
 
 
 @pytest.fixture(scope="session")

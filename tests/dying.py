@@ -6,10 +6,13 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from workspace import RUN_LIMIT_S
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from workspace import Workspace
@@ -40,8 +43,9 @@ sys.addaudithook(count)
 """
 
 
-def kill_during(workspace: Workspace, command: list[str], after_s: float) -> int:
-    """Start a command in a process group of its own and kill the group; the exit status, 0 if it was done before."""
+@contextmanager
+def started(workspace: Workspace, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A command in a process group of its own, which is killed in the end if the command still runs."""
     process = subprocess.Popen(
         command,
         cwd=workspace.folder,
@@ -52,16 +56,33 @@ def kill_during(workspace: Workspace, command: list[str], after_s: float) -> int
         start_new_session=True,
     )
     try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def kill_during(workspace: Workspace, command: list[str], after_s: float) -> int:
+    """Start a command and kill it and what it started after a while; the exit status, 0 if it was done before."""
+    with started(workspace, command) as process, suppress(subprocess.TimeoutExpired):
         return process.wait(after_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        status = process.wait()
     deadline = time.monotonic() + 5
     with suppress(ProcessLookupError):  # raised when the last process of the group is gone
         while time.monotonic() < deadline:
             os.killpg(process.pid, 0)
             time.sleep(0.01)
-    return status
+    return process.wait()
+
+
+def kill_when(workspace: Workspace, command: list[str], condition: Callable[[], object], every_s: float = 0.01) -> None:
+    """Start a command and kill it and what it started as soon as a condition holds, which is looked at so often."""
+    with started(workspace, command) as process:
+        deadline = time.monotonic() + RUN_LIMIT_S
+        while not condition():
+            assert process.poll() is None, "it ended before"
+            assert time.monotonic() < deadline
+            time.sleep(every_s)
 
 
 def die_at(workspace: Workspace, below: Path, moment: int, *arguments: str) -> int:

@@ -1,4 +1,4 @@
-"""Looks for secrets where none may be: in the argument lists of all processes during a run, and in the files that it leaves."""
+"""Looks at a run while it goes on, and for secrets where none may be: in argument lists, and in the files that it leaves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from workspace import Workspace
 
@@ -22,28 +22,39 @@ class Sampler:
         self.needles = needles
         self.programs: set[str] = set()
         self.rounds = 0
-        self.ended = threading.Event()
 
     def look(self) -> None:
-        while not self.ended.wait(0.005):
-            self.rounds += 1
-            for folder in Path("/proc").glob("[0-9]*"):
-                with suppress(OSError):
-                    words = (folder / "cmdline").read_bytes()
-                    if any(needle in words for needle in self.needles):
-                        self.programs.add((folder / "exe").readlink().name)
+        self.rounds += 1
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                words = (folder / "cmdline").read_bytes()
+                if any(needle in words for needle in self.needles):
+                    self.programs.add((folder / "exe").readlink().name)
+
+
+@contextmanager
+def looking(look: Callable[[], None], every_s: float) -> Iterator[None]:
+    """Look again and again, in a thread of its own."""
+    ended = threading.Event()
+
+    def go_on() -> None:
+        while not ended.wait(every_s):
+            look()
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager
 def sampling(tokens: list[str]) -> Iterator[Sampler]:
     sampler = Sampler([needle for token in tokens for needle in needles_of(token)])
-    thread = threading.Thread(target=sampler.look)
-    thread.start()
-    try:
+    with looking(sampler.look, 0.005):
         yield sampler
-    finally:
-        sampler.ended.set()
-        thread.join()
 
 
 def needles_of(token: str) -> list[bytes]:

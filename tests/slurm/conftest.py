@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from regioncache.demo import draw_demo_archives
 from slurm_cluster import running_cluster, what_is_missing
 from workspace import file_bytes, make_drawn_workspace
 
@@ -25,14 +24,6 @@ def cluster() -> Iterator[None]:
     assert missing == [], f"no Slurm cluster can be started here without {', '.join(missing)}"
     with running_cluster():
         yield
-
-
-@pytest.fixture(scope="session")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Archives of 12 drawn training images and 4 for validation; not to be changed."""
-    folder = tmp_path_factory.mktemp("drawn")
-    draw_demo_archives(folder, train_images=12, val_images=4)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dying import kill_when
 from slurm_cluster import NODE_CPUS, answer
 from workspace import RUN_LIMIT_S, Workspace, assert_same_files, make_drawn_workspace
 
@@ -78,23 +78,7 @@ def test_a_run_that_is_killed_while_its_jobs_go_on_is_finished_by_the_next(
     workspace: Workspace, expected: Mapping[str, bytes]
 ) -> None:
     command = slurm_command(workspace, "cache_drawn")
-    process = subprocess.Popen(
-        command,
-        cwd=workspace.folder,
-        env=workspace.variables(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + RUN_LIMIT_S
-        while not running_group():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    kill_when(workspace, command, running_group, every_s=0.2)
     assert running_group(), "the job was to outlive the run"
     workspace.run(slurm_command(workspace, "--unlock"))
     workspace.run(command)

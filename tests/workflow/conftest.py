@@ -1,4 +1,4 @@
-"""What the tests of the workflow share: drawn archives, and two caches that Snakemake built of them."""
+"""What the tests of the workflow share: two caches that Snakemake built of them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from no_network import forbid_network
-from regioncache.demo import draw_demo_archives
 from workspace import Workspace, make_drawn_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(scope="session")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Archives of 12 drawn training images and 4 for validation; not to be changed."""
-    folder = tmp_path_factory.mktemp("drawn")
-    draw_demo_archives(folder, train_images=12, val_images=4)
-    return folder
 
 
 @pytest.fixture(scope="session")

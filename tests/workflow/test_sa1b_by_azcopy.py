@@ -5,11 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import signal
-import subprocess
-import threading
-import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,15 +13,16 @@ import pytest
 from PIL import Image
 
 from azurite import Azurite, container_sas
+from dying import kill_when
 from official.files import write_file, write_tar
 from official.sets import shipped_entry
 from official.streams import line, record
 from pack_archives import write_entry
-from watching import assert_in_no_file, needles_of, sampling
+from watching import assert_in_no_file, looking, needles_of, sampling
 from workspace import Workspace, assert_same_files, file_bytes, make_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 TARS, PHOTOS = 5, 2
@@ -105,7 +101,6 @@ class Disk:
         self.folder = folder
         self.most_tars = 0
         self.seen: set[str] = set()
-        self.ended = threading.Event()
 
     def tars(self) -> list[str]:
         """Tars that are there or on their way: azcopy makes a file of full size first, in a folder beside its place."""
@@ -114,22 +109,9 @@ class Disk:
         return sorted({match[0] for match in found if match is not None})
 
     def look(self) -> None:
-        while not self.ended.wait(0.01):
-            found = self.tars()
-            self.seen.update(found)
-            self.most_tars = max(self.most_tars, len(found))
-
-
-@contextmanager
-def watching(workspace: Workspace) -> Iterator[Disk]:
-    disk = Disk(workspace.folder / ".data" / "archives")
-    thread = threading.Thread(target=disk.look)
-    thread.start()
-    try:
-        yield disk
-    finally:
-        disk.ended.set()
-        thread.join()
+        found = self.tars()
+        self.seen.update(found)
+        self.most_tars = max(self.most_tars, len(found))
 
 
 def check_rows(workspace: Workspace, numbers: Sequence[int]) -> None:
@@ -168,21 +150,7 @@ def test_an_interrupted_run_then_ends_with_the_same_bytes(
 ) -> None:
     workspace = make_sa1b_workspace(tmp_path / "run", azurite, store, azcopy_folder, "0-1")
     command = workspace.snakemake_command("cache_sa1b_cap", *LIMITS, cores=1)
-    process = subprocess.Popen(
-        command,
-        cwd=workspace.folder,
-        env=workspace.variables(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
-    while not list(workspace.cache_dir.rglob("samples/*.parquet")):  # one of two shards is there
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_when(workspace, command, lambda: list(workspace.cache_dir.rglob("samples/*.parquet")))  # one of two shards is there
     assert_in_no_file(workspace, [workspace.environment[VARIABLE]])
     workspace.snakemake("--unlock")
     workspace.snakemake("cache_sa1b_cap", *LIMITS, cores=4)
@@ -195,7 +163,8 @@ def test_more_tars_come_and_go_within_the_budget_of_the_disk_and_the_first_are_n
 ) -> None:
     workspace, token = begun.workspace, begun.workspace.environment[VARIABLE]
     choose(workspace, azurite, store, f"0-{TARS - 1}")
-    with sampling([token]) as sampler, watching(workspace) as disk:
+    disk = Disk(workspace.folder / ".data" / "archives")
+    with sampling([token]) as sampler, looking(disk.look, 0.01):
         printed = begun.printed + workspace.snakemake("cache_sa1b_cap", *LIMITS, cores=4)
     check_rows(workspace, range(TARS))
     assert disk.seen == {f"sa_{number:06d}.tar" for number in range(2, TARS)}

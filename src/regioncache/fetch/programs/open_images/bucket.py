@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ class Bucket:
 
     def __init__(self, checksums: Path, timeout_s: float) -> None:
         import boto3  # noqa: PLC0415  (FiftyOne's, here with its settings)
-        import botocore.session  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
+        import botocore.session  # noqa: PLC0415  (as above)
+        from botocore.config import Config  # noqa: PLC0415  (as above)
 
         self._answers = 0
         self.gone: set[str] = set()
@@ -45,9 +46,9 @@ class Bucket:
         self._answers += 1
         if self._answers % _ANSWERS_PER_LINE == 0:
             sys.stderr.write(f"{self._answers} answers of the bucket, two to each photo\n")
-        if http_response.status_code == 404:  # noqa: PLR2004  (HTTP)
+        if http_response.status_code == HTTPStatus.NOT_FOUND:
             self.gone.add(path.stem)
-        elif http_response.status_code >= 300:  # noqa: PLR2004
+        elif http_response.status_code >= HTTPStatus.MULTIPLE_CHOICES:  # redirects, which S3 has for regions alone, and errors
             self.refusal = f" ({http_response.status_code} for {path.name})"
         elif _has_plain_etag(parsed) and self._keep(path.stem, parsed.get("ETag", "")):
             os.write(self._descriptor, self._line(path.stem).encode("ascii"))

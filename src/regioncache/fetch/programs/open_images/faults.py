@@ -47,7 +47,7 @@ def _told_of(url: str, timeout_s: float) -> tuple[int | None, str | None]:
     """The length and the MD5 that a server tells of a file, as far as it does."""
     request = urllib.request.Request(url, method="HEAD")  # noqa: S310  (one of FiftyOne's own addresses, or of the mirror)
     try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310  (as above)
             headers = answer.headers
     except OSError:
         return None, None
